@@ -1,0 +1,1 @@
+"""The agent: knows no editor, no LSP, no pygls."""

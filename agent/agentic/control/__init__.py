@@ -1,0 +1,1 @@
+"""Budgets, loops, recovery and completion: pure functions over one TurnState."""

@@ -1,0 +1,1 @@
+"""The Workspace port on plain files and processes."""

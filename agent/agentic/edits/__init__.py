@@ -1,0 +1,1 @@
+"""The edit engine: plan(snapshot, operation) -> change or refusal; pure."""

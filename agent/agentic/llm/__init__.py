@@ -1,0 +1,1 @@
+"""The model layer: the only room that imports openai and httpx."""

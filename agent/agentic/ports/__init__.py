@@ -1,0 +1,1 @@
+"""What the agent needs from the world: one Protocol a module, its in-memory double beside it."""

@@ -1,0 +1,1 @@
+"""Policy, path resolver, shell gate, approvals."""

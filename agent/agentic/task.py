@@ -1,0 +1,66 @@
+"""A task as data: what the user asked for, and within which bounds."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass, field
+from typing import Literal
+
+Mode = Literal["plan", "ask", "accept-edits", "auto"]
+"""What may happen without asking, from narrow to wide. plan: nothing is changed. ask: reading is free, each edit and
+each command is asked for. accept-edits: edits are applied at once. auto: what the sandbox can hold runs unasked."""
+
+MODES: tuple[Mode, ...] = ("plan", "ask", "accept-edits", "auto")
+
+Domain = Literal["coding", "general", "research", "data"]
+Route = Literal["reply", "work"]
+StopReason = Literal["end_turn", "max_tokens", "max_iterations", "max_time", "refusal", "cancelled", "loop", "error"]
+"""Why a turn ended. `end_turn`: the model said it is done."""
+
+
+def narrower(asked: Mode | None, allowed: Mode) -> Mode:
+    """The mode of a task: what was asked for, but never wider than the user's own setting."""
+    if asked is None:
+        return allowed
+    return MODES[min(MODES.index(asked), MODES.index(allowed))]
+
+
+def new_id(prefix: str) -> str:
+    """An id that sorts by time of making: `s-18c2f0a1b2c3-9f3a1c`. 24 random bits beside milliseconds."""
+    return f"{prefix}-{time.time_ns() // 1_000_000:012x}-{secrets.token_hex(3)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Where a turn must end. Reaching one ends it with a summary that is asked for once."""
+
+    iterations: int = 50
+    seconds: float = 1200.0
+    recursion: int = 100
+    command_seconds: float = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """What the user decides instead of triage; None leaves it to triage."""
+
+    domain: Domain | None = None
+    complexity: float | None = None
+    route: Route | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One turn's work: the user's own words and what they had before their eyes."""
+
+    text: str
+    session: str
+    turn: str
+    mode: Mode = "ask"
+    limits: Limits = field(default_factory=Limits)
+    overrides: Overrides = field(default_factory=Overrides)
+    open_files: tuple[str, ...] = ()
+    """Workspace-relative paths of the documents open in the editor, the active one first."""
+    selection: str = ""
+    """The selected text with its place, as one block; empty when nothing is selected."""

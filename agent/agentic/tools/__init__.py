@@ -1,0 +1,1 @@
+"""One tool a module; tools know only the ports."""

@@ -1,0 +1,1 @@
+"""The edge: the only place that knows LSP, and the command line."""
