@@ -1,0 +1,121 @@
+"""Run a shell command."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from dataclasses import dataclass
+
+import msgspec
+
+from agentic.errors import Refusal
+from agentic.events import ToolOutput
+from agentic.ports.store import Intent, IntentState
+from agentic.ports.workspace import Command, Exit, Output
+from agentic.safety.approvals import binding
+from agentic.task import new_id
+from agentic.tools.base import Tool, ToolContext, ToolResult, refused
+from agentic.tools.questions import approve
+
+MAX_CHARS = 10_000
+MAX_SECONDS = 600.0
+_HEAD = MAX_CHARS * 2 // 3
+_TAIL = MAX_CHARS - _HEAD
+
+
+class RunCommand(msgspec.Struct, frozen=True, omit_defaults=True):
+    command: str
+    cwd: str = "."
+    seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class Printed:
+    """What a command printed, both streams in order: its beginning and its end, whatever its length."""
+
+    head: str = ""
+    tail: str = ""
+    total: int = 0
+
+    def add(self, text: str) -> None:
+        self.total += len(text)
+        room = _HEAD - len(self.head)
+        self.head += text[:room]
+        self.tail = (self.tail + text[room:])[-_TAIL:]
+
+    @property
+    def text(self) -> str:
+        left_out = self.total - len(self.head) - len(self.tail)
+        if not left_out:
+            return self.head + self.tail
+        how = "to see them, write the output to a file and read that, or filter it"
+        return f"{self.head}\n[… {left_out} characters left out; {how} …]\n{self.tail}"
+
+
+async def run(context: ToolContext, call: str, arguments: RunCommand) -> ToolResult:
+    if not arguments.command.strip():
+        return refused(Refusal("bad_arguments", "The command is empty.", "Give a shell command."))
+    if context.approval == "ask":
+        bound = binding("run_command", msgspec.json.encode(arguments).decode(), arguments.cwd, "")
+        detail = f"{arguments.command}\n\nin {arguments.cwd}"
+        refusal = await approve(context, call, "Run this command?", detail, bound)
+        if refusal is not None:
+            return refused(refusal)
+    seconds = arguments.seconds if arguments.seconds > 0 else context.task.limits.command_seconds
+    return await _run_once(context, call, Command(arguments.command, arguments.cwd, min(seconds, MAX_SECONDS)))
+
+
+async def _run_once(context: ToolContext, call: str, command: Command) -> ToolResult:
+    """Run what has been allowed. Its intent stands in the log before it begins and is settled however it ends."""
+    intent = new_id("command")
+    task = context.task
+    await context.store.prepare(Intent(intent, task.session, task.turn, "command", command.text))
+    state: IntentState = "failed"
+    try:
+        result = await _stream(context, call, command)
+        state = "done"
+    finally:
+        await asyncio.shield(context.store.settle(intent, state))
+    return result
+
+
+async def _stream(context: ToolContext, call: str, command: Command) -> ToolResult:
+    printed = Printed()
+    async with aclosing(context.workspace.run(command)) as outputs:
+        async for output in outputs:
+            match output:
+                case Output(stream=stream, text=text):
+                    printed.add(text)
+                    context.emit(ToolOutput(**context.origin, item=call, stream=stream, text=text))
+                case Exit():
+                    return _result(output, printed, command)
+                case Refusal():
+                    return refused(output)
+    return ToolResult(f"{printed.text}\n[The command ended, but its exit code is not known.]".lstrip(), "internal")
+
+
+def _result(end: Exit, printed: Printed, command: Command) -> ToolResult:
+    text = printed.text if printed.total else "(it printed nothing)"
+    if not text.endswith("\n"):
+        text += "\n"
+    if end.timed_out:
+        step = f"Give more `seconds` (at most {MAX_SECONDS:g}) or do less at once."
+        return ToolResult(f"{text}[Killed: it ran longer than {command.seconds:g} s. {step}]", "timeout")
+    return ToolResult(f"{text}[exit code {end.code}]")
+
+
+def title(arguments: RunCommand) -> str:
+    return f"Run {arguments.command}"
+
+
+RUN_COMMAND = Tool(
+    name="run_command",
+    kind="execute",
+    description=(
+        "Run a shell command in folder `cwd` (default: the workspace) for at most `seconds` (up to 600)."
+        " Returns its output, cut in the middle when long, and its exit code. It cannot be typed to."
+    ),
+    arguments=RunCommand,
+    run=run,
+    title=title,
+)
