@@ -6,11 +6,12 @@ instruction is awaited. The double, `MemoryStore`, keeps everything in lists.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
-from agentic.errors import UnknownSession
+from agentic.errors import StoreError, UnknownSession
 from agentic.events import Event, TurnFinished, TurnStarted, encode
 from agentic.ports.model import Message
 
@@ -65,10 +66,20 @@ class Store(Protocol):
         """Make a session known, or take up one that is. Idempotent. :raises StoreError: if it can't be written."""
         ...
 
+    async def copy_session(self, source: str, target: str, title: str, until_turn: str | None) -> None:
+        """Begin `target` with the messages of `source`, up to and including those of `until_turn` (None: all).
+
+        Events, intents and positions are not copied; `target` is open afterwards.
+        :raises UnknownSession: there is no such session, or it has no message of that turn.
+        :raises StoreError: there is a session `target` already.
+        """
+        ...
+
     def append(self, event: Event) -> LoggedEvent:
         """Log an event and give it its `seq`. Never blocks; `flush` tells whether it has landed.
 
-        `TurnStarted` marks its turn as running under this process, `TurnFinished` as finished.
+        The main agent's `TurnStarted` marks its turn as running under this process, its `TurnFinished` as finished.
+        :raises UnknownSession: the session has not been opened.
         """
         ...
 
@@ -129,6 +140,8 @@ class _Session:
     messages: list[tuple[str, Message]] = field(default_factory=list[tuple[str, Message]])
     turns: dict[str, TurnState] = field(default_factory=dict[str, TurnState])
     position: tuple[str, bytes] | None = None
+    created: float = field(default_factory=time.time)
+    updated: float = field(default_factory=time.time)
 
 
 def _last_state(session: _Session) -> TurnState:
@@ -142,18 +155,30 @@ class MemoryStore:
         self._sessions: dict[str, _Session] = {}
         self._intents: dict[str, Intent] = {}
         self._approvals: dict[str, tuple[str, float]] = {}
+        self._used: set[str] = set()
 
     async def open_session(self, session: str, title: str, workspace: Sequence[str]) -> None:
         self._sessions.setdefault(session, _Session(title, workspace))
 
+    async def copy_session(self, source: str, target: str, title: str, until_turn: str | None) -> None:
+        old = self._get(source)
+        if target in self._sessions:
+            raise StoreError(f"There is a session {target} already.", "Give the copy an id of its own.")
+        turns = [turn for turn, _ in old.messages]
+        if until_turn is not None and until_turn not in turns:
+            raise UnknownSession(f"Session {source} has no message of a turn {until_turn}.")
+        end = len(turns) if until_turn is None else len(turns) - turns[::-1].index(until_turn)
+        self._sessions[target] = _Session(title, old.workspace, messages=old.messages[:end])
+
     def append(self, event: Event) -> LoggedEvent:
         session = self._get(event.session_id)
-        if isinstance(event, TurnStarted):
+        if isinstance(event, TurnStarted) and event.agent == "main":
             session.turns[event.turn_id] = "running"
-        if isinstance(event, TurnFinished):
+        if isinstance(event, TurnFinished) and event.agent == "main":
             session.turns[event.turn_id] = "finished"
         logged = LoggedEvent(len(session.events) + 1, encode(event))
         session.events.append(logged)
+        session.updated = time.time()
         return logged
 
     async def flush(self) -> None:
@@ -169,10 +194,11 @@ class MemoryStore:
         return list(self._get(session).messages)
 
     async def sessions(self, limit: int = 100) -> list[SessionInfo]:
+        latest = sorted(self._sessions.items(), key=lambda item: item[1].updated, reverse=True)
         return [
-            SessionInfo(name, s.title, 0.0, 0.0, s.workspace, len(s.turns), _last_state(s))
-            for name, s in reversed(self._sessions.items())
-        ][:limit]
+            SessionInfo(name, s.title, s.created, s.updated, s.workspace, len(s.turns), _last_state(s))
+            for name, s in latest[:limit]
+        ]
 
     async def prepare(self, intent: Intent) -> None:
         self._intents[intent.id] = intent
@@ -184,10 +210,15 @@ class MemoryStore:
         return [i for i in self._intents.values() if i.session == session and turn in ("", i.turn)]
 
     async def offer(self, approval: str, binding: str, expires: float) -> None:
-        self._approvals[approval] = (binding, expires)
+        if approval not in self._used:
+            self._approvals[approval] = (binding, expires)
 
     async def use(self, approval: str, binding: str) -> bool:
-        return self._approvals.pop(approval, ("", 0.0))[0] == binding
+        offered, expires = self._approvals.get(approval, ("", 0.0))
+        if approval in self._used or offered != binding or expires <= time.time():
+            return False
+        self._used.add(approval)
+        return True
 
     async def save_position(self, session: str, name: str, data: bytes) -> None:
         self._get(session).position = (name, data)
