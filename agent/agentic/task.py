@@ -39,6 +39,8 @@ class Limits:
     seconds: float = 1200.0
     recursion: int = 100
     command_seconds: float = 120.0
+    answer_tokens: int = 16_384
+    """The most tokens of one answer; less where the window leaves less."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,7 +103,11 @@ class Model(Protocol):
 
     @property
     def window(self) -> int:
-        """The context window in tokens: prompt and answer together. Known after the first request at the latest."""
+        """The context window in tokens: prompt and answer together. Known once `connect` has returned."""
+        ...
+
+    async def connect(self) -> None:
+        """Find out what answers, and with which window. Cheap once it has succeeded. :raises ModelError:"""
         ...
 
     def complete(self, request: ModelRequest) -> AsyncGenerator[ModelEvent]:
@@ -136,6 +140,9 @@ class ScriptedModel:
         self.script = list(script)
         self.window = window
         self.requests: list[ModelRequest] = []
+
+    async def connect(self) -> None:
+        return None
 
     async def complete(self, request: ModelRequest) -> AsyncGenerator[ModelEvent]:
         self.requests.append(request)

@@ -1,0 +1,94 @@
+"""The conversation: append only, logged whole, repaired only in what the server is sent.
+
+The list that `for_server` returns only ever grows at its end, so that a server's prefix cache holds all but the tail.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+
+from agentic.ports.model import Answer, Message
+from agentic.ports.store import Store
+
+INTERRUPTED = "Interrupted: it is not known whether this call took effect. Look before you repeat it."
+
+
+class History:
+    """One session's messages, the system message first."""
+
+    def __init__(self, store: Store, session: str, turn: str, system: str) -> None:
+        self._store = store
+        self._session = session
+        self._turn = turn
+        self._messages: list[Message] = [{"role": "system", "content": system}]
+
+    @property
+    def for_server(self) -> Sequence[Message]:
+        """The messages as they are sent."""
+        return self._messages
+
+    async def load(self) -> None:
+        """Take up what the log holds of the session. A call without a result gets one that says so."""
+        past = [message for _, message in await self._store.messages(self._session)]
+        for message in past:
+            if message["role"] != "tool":
+                self._close_calls(INTERRUPTED)
+            self._messages.append(_for_server(message))
+        self._close_calls(INTERRUPTED)
+
+    def add_user(self, text: str) -> None:
+        self._append({"role": "user", "content": text})
+
+    def add_answer(self, answer: Answer, *, with_calls: bool = True) -> None:
+        """Append what the model said; `with_calls=False` leaves out calls that will never run."""
+        message: Message = {"role": "assistant", "content": answer.text}
+        if answer.thinking:
+            message["reasoning"] = answer.thinking
+        if with_calls and answer.calls:
+            message["tool_calls"] = [
+                {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+                for call in answer.tool_calls
+            ]
+        self._append(message)
+
+    def add_result(self, call_id: str, text: str) -> None:
+        self._append({"role": "tool", "tool_call_id": call_id, "content": text})
+
+    def _append(self, message: Message) -> None:
+        self._store.add_message(self._session, self._turn, message)
+        self._messages.append(_for_server(message))
+
+    def _close_calls(self, text: str) -> None:
+        for call_id in open_calls(self._messages):
+            self._messages.append({"role": "tool", "tool_call_id": call_id, "content": text})
+
+
+def open_calls(messages: Sequence[Message]) -> list[str]:
+    """The ids of calls in the last answer that have no result yet."""
+    answered: set[str] = set()
+    for message in reversed(messages):
+        if message["role"] == "tool":
+            answered.add(message["tool_call_id"])
+        else:
+            calls: Iterable[Message] = message.get("tool_calls") or ()
+            return [call["id"] for call in calls if call["id"] not in answered]
+    return []
+
+
+def _for_server(message: Message) -> Message:
+    """The message with arguments that parse: some servers fail on every later request once one call's do not."""
+    if "tool_calls" not in message:
+        return message
+    calls: list[Message] = [
+        {**call, "function": {**call["function"], "arguments": _json_object(call["function"]["arguments"])}}
+        for call in message["tool_calls"]
+    ]
+    return {**message, "tool_calls": calls}
+
+
+def _json_object(arguments: str) -> str:
+    try:
+        return arguments if isinstance(json.loads(arguments), dict) else "{}"
+    except ValueError:
+        return "{}"

@@ -1,0 +1,59 @@
+"""The whole control flow.
+
+triage ──▶ plan ──▶ act ⇄ reflect ──▶ finish
+   └─────▶ reply ────────────────────────▲
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Literal
+
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+
+from agentic.control.state import TurnState
+from agentic.graph import nodes
+from agentic.graph.position import PositionSaver
+from agentic.graph.turn import Turn
+from agentic.ports.store import Store
+
+ENTRY_AND_EXIT = 6
+"""Steps beside `act` and `reflect`, for which the recursion limit leaves room."""
+
+Step = Literal["reply", "plan", "act", "finish"]
+Graph = CompiledStateGraph[TurnState, Turn, TurnState, TurnState]
+
+
+@functools.cache
+def build() -> StateGraph[TurnState, Turn, TurnState, TurnState]:
+    """The graph; one serves all turns."""
+    graph = StateGraph(TurnState, context_schema=Turn)
+    for work in (nodes.triage, nodes.reply, nodes.plan, nodes.act, nodes.reflect):
+        graph.add_node(work.__name__, nodes.node(work))
+    graph.add_node("finish", nodes.finish)
+    graph.add_edge(START, "triage")
+    graph.add_conditional_edges("triage", after_triage)
+    graph.add_edge("reply", "finish")
+    graph.add_conditional_edges("plan", on)
+    graph.add_edge("act", "reflect")
+    graph.add_conditional_edges("reflect", on)
+    graph.add_edge("finish", END)
+    return graph
+
+
+def compiled(store: Store) -> Graph:
+    """The graph, with its position kept in the log."""
+    return build().compile(checkpointer=PositionSaver(store))
+
+
+def after_triage(state: TurnState) -> Step:
+    """A task that needs no tools is answered; any other gets a plan."""
+    if state["stop"]:
+        return "finish"
+    return "reply" if state["route"] == "reply" else "plan"
+
+
+def on(state: TurnState) -> Step:
+    """Go on acting until there is a reason to stop."""
+    return "finish" if state["stop"] else "act"

@@ -1,0 +1,222 @@
+"""The nodes: what happens at each step. Each takes the small state and the live turn, and gives the new state."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from langgraph.runtime import Runtime
+
+from agentic.context.layout import task_message
+from agentic.context.prompts import load, render
+from agentic.control import state as control
+from agentic.control.state import Finish, Recover, TurnState
+from agentic.control.triage import Classification, guess, override
+from agentic.errors import ModelError
+from agentic.events import (
+    BudgetWarning,
+    Classified,
+    IterationStarted,
+    LoopDetected,
+    PlanStep,
+    PlanUpdated,
+    RecoveryTried,
+    Steered,
+)
+from agentic.graph.streaming import TriageView, ask
+from agentic.graph.turn import Turn, TurnEnded
+from agentic.ports.model import Answer
+from agentic.tools.base import ToolContext
+from agentic.tools.runtime import run_call
+
+Work = Callable[[TurnState, Turn], Awaitable[TurnState]]
+
+
+class Node(Protocol):
+    """What LangGraph calls; it gives the runtime to the parameter of that name."""
+
+    async def __call__(self, state: TurnState, *, runtime: Runtime[Turn]) -> TurnState: ...
+
+
+SUMMARY_GRACE = 60.0
+"""Seconds beyond the turn's time limit in which the summary may be written."""
+
+
+def node(work: Work) -> Node:
+    """A LangGraph node from a piece of work: bound to the turn's stream, ended by cancellation and the time limit."""
+
+    async def run(state: TurnState, *, runtime: Runtime[Turn]) -> TurnState:
+        turn = runtime.context
+        turn.emit = runtime.stream_writer
+        try:
+            async with turn.bounded():
+                return await work(state, turn)
+        except TurnEnded as ended:
+            return {**state, "stop": ended.reason, "summarise": ended.reason == "max_time"}
+
+    return run
+
+
+async def triage(state: TurnState, turn: Turn) -> TurnState:
+    """One request says what the task is, and already answers a greeting or calls the first tool."""
+    with turn.phase("context"):
+        turn.history.add_user(await task_message(turn.task, turn.ports.workspace))
+    with turn.phase("triage"):
+        view = TriageView(lambda found: _classified(turn, override(found, turn.task.overrides)))
+        answer = await ask(turn, view)
+        found = override(view.found or guess(turn.task.text, len(answer.calls)), turn.task.overrides)
+        if view.found is None:
+            turn.emit(_classified(turn, found))
+    turn.classification = found
+    state = _take(state, turn, answer, view.text)
+    return {**state, "route": "work" if turn.pending else found.route}
+
+
+async def reply(state: TurnState, turn: Turn) -> TurnState:
+    """The task needs no work: the answer stands already, or is asked for once."""
+    if not turn.summary:
+        turn.history.add_user(load("answer"))
+        with turn.phase("model"):
+            answer = await ask(turn)
+        state = _take(state, turn, answer, answer.text)
+        turn.drop_pending("The task needs no tools.")
+    return {**state, "stop": state["stop"] or "end_turn"}
+
+
+async def plan(state: TurnState, turn: Turn) -> TurnState:
+    """The first plan, from triage; the model changes it with a tool as it goes."""
+    steps = turn.classification.plan if turn.classification else ()
+    if steps:
+        turn.plan[:] = [PlanStep(text) for text in steps]
+        turn.emit(PlanUpdated(**turn.origin, steps=list(turn.plan)))
+    if not turn.pending:
+        turn.history.add_user(load("begin"))
+    return state
+
+
+async def act(state: TurnState, turn: Turn) -> TurnState:
+    """One iteration: an answer from the model, unless one waits, and the calls it makes."""
+    state = {**state, "iteration": state["iteration"] + 1}
+    turn.emit(IterationStarted(**turn.origin, number=state["iteration"], limit=turn.task.limits.iterations))
+    if not turn.pending:
+        _deliver(turn)
+        with turn.phase("model"):
+            answer = await ask(turn)
+        state = _take(state, turn, answer, answer.text)
+    if turn.pending:
+        with turn.phase("tools"):
+            state = await _run_calls(state, turn)
+    return state
+
+
+async def reflect(state: TurnState, turn: Turn) -> TurnState:
+    """Is it done, stuck, or at a limit? A pure decision; here it only becomes words."""
+    limits = turn.task.limits
+    with turn.phase("reflection"):
+        decision = control.decide(state, limits)
+        if turn.inbox and isinstance(decision, Finish) and decision.reason == "end_turn":
+            return {**state, "answered": False}
+        if isinstance(decision, Finish):
+            return {**state, "stop": decision.reason, "summarise": decision.summarise}
+        if isinstance(decision, Recover):
+            _recover(state, turn, decision)
+        if control.near_limit(state, limits):
+            used = float(state["iteration"])
+            turn.emit(BudgetWarning(**turn.origin, budget="iterations", used=used, limit=limits.iterations))
+            state = {**state, "warned": True}
+    return state
+
+
+async def finish(state: TurnState, *, runtime: Runtime[Turn]) -> TurnState:
+    """The end: where a limit cut the work short, the model is asked once to sum it up."""
+    turn = runtime.context
+    turn.emit = runtime.stream_writer
+    if not state["summarise"] or turn.cancelled:
+        return state
+    reason = _REASONS.get(state["stop"] or "", "the turn ends here")
+    turn.drop_pending(f"Not run: {reason}.")
+    turn.history.add_user(render("summary", reason=reason))
+    try:
+        async with turn.bounded(SUMMARY_GRACE):
+            with turn.phase("model"):
+                answer = await ask(turn)
+        turn.summary = answer.text
+        turn.pending = answer.tool_calls
+    except (TurnEnded, ModelError):
+        turn.summary = ""
+    turn.drop_pending("Not run: the turn is over.")
+    turn.summary = turn.summary or f"Stopped: {reason}."
+    return state
+
+
+_REASONS = {
+    "max_iterations": "the limit of iterations is reached",
+    "max_time": "the time limit is reached",
+    "loop": "the same call was repeated without any change",
+}
+
+
+def _classified(turn: Turn, found: Classification) -> Classified:
+    return Classified(
+        **turn.origin,
+        domain=found.domain,
+        confidence=found.confidence,
+        complexity=found.complexity,
+        language=found.language,
+        route=found.route,
+        by=found.by,
+    )
+
+
+def _take(state: TurnState, turn: Turn, answer: Answer, text: str) -> TurnState:
+    """The state after an answer; its calls wait in the turn, unless the answer was cut off at its token limit."""
+    turn.pending = answer.tool_calls
+    turn.summary = text or turn.summary
+    if answer.finish_reason == "length" and answer.calls:
+        turn.drop_pending("Not run: the answer was cut off at its token limit. Send a shorter one, in several steps.")
+        return {**state, "answered": False, "empty": 0}
+    if answer.finish_reason == "content_filter":
+        turn.drop_pending("Not run: the answer was filtered.")
+        return {**state, "stop": "refusal"}
+    if answer.finish_reason == "length" and text:
+        return {**state, "stop": "max_tokens"}
+    return control.after_answer(state, text=text, calls=len(answer.calls))
+
+
+def _deliver(turn: Turn) -> None:
+    """Give the model what the user has said meanwhile."""
+    while turn.inbox:
+        text = turn.inbox.pop(0)
+        turn.history.add_user(text)
+        turn.emit(Steered(**turn.origin, text=text))
+
+
+async def _run_calls(state: TurnState, turn: Turn) -> TurnState:
+    """Run the waiting calls in order; those that a cancellation leaves over are withdrawn."""
+    context = ToolContext(
+        workspace=turn.ports.workspace,
+        asker=turn.ports.asker,
+        store=turn.ports.store,
+        task=turn.task,
+        origin=turn.origin,
+        emit=turn.emit,
+        seen=turn.seen,
+        plan=turn.plan,
+    )
+    try:
+        while turn.pending:
+            call = turn.pending.pop(0)
+            result = await run_call(call, context)
+            turn.history.add_result(call.id, result.text)
+            state = control.after_call(state, call.name, call.arguments, result.text)
+    finally:
+        turn.drop_pending("Not run: the turn was ended by the user or by its time limit.")
+    return state
+
+
+def _recover(state: TurnState, turn: Turn, decision: Recover) -> None:
+    text = render(decision.prompt, count=state["repeats"], pattern=decision.pattern)
+    if decision.problem == "loop":
+        turn.emit(LoopDetected(**turn.origin, pattern=decision.pattern, count=state["repeats"]))
+    turn.emit(RecoveryTried(**turn.origin, problem=decision.problem, strength=decision.strength, text=text))
+    turn.history.add_user(text)

@@ -1,0 +1,147 @@
+"""One request to the model: its events passed on as they come, summed up into an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import aclosing
+
+import msgspec
+
+from agentic.control.triage import Classification, Splitter
+from agentic.errors import ContextOverflow
+from agentic.events import (
+    Event,
+    ItemWithdrawn,
+    ModelEvent,
+    Origin,
+    TextDelta,
+    TextFinished,
+    ThinkingDelta,
+    ThinkingFinished,
+    ToolCallDelta,
+)
+from agentic.graph.turn import Turn
+from agentic.ports.model import Answer, ModelRequest
+from agentic.tools.registry import tool_specs
+
+
+async def ask(turn: Turn, view: View | None = None) -> Answer:
+    """Stream one answer and append it to the conversation; what a person sees of it goes through `view`.
+
+    Cancelled in the middle, its texts are finished as they stand and kept in the conversation; its calls are withdrawn.
+
+    :raises ModelError: no answer could be had (see `ports.model.Model.complete`), or the conversation fills the window.
+    """
+    view = view or View()
+    answer = Answer()
+    request = ModelRequest(turn.origin, turn.history.for_server, tool_specs(), max_tokens=_room(turn))
+    try:
+        async with aclosing(turn.ports.model.complete(request)) as stream:
+            async for event in stream:
+                answer.add(event)
+                for shown in view.show(event):
+                    turn.emit(shown)
+    finally:
+        if not answer.finish_reason:
+            for event in view.cut_off():
+                turn.emit(event)
+            if answer.text:
+                turn.history.add_answer(answer, with_calls=False)
+    turn.count(answer)
+    turn.history.add_answer(answer)
+    return answer
+
+
+class View:
+    """What a person sees of an answer. Knows which items are open, so that each can be closed on every path."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, TextDelta | ThinkingDelta | ToolCallDelta] = {}
+
+    def show(self, event: ModelEvent) -> Iterable[Event]:
+        """The events to pass on for one that came."""
+        match event:
+            case TextDelta() | ThinkingDelta():
+                so_far = self._open.get(event.item)
+                text = so_far.text + event.text if isinstance(so_far, TextDelta | ThinkingDelta) else event.text
+                self._open[event.item] = msgspec.structs.replace(event, text=text)
+            case ToolCallDelta():
+                self._open[event.item] = event
+            case TextFinished() | ThinkingFinished():
+                self._open.pop(event.item, None)
+            case ItemWithdrawn():
+                return (event,) if self._open.pop(event.item, None) else ()
+            case _:
+                pass
+        return (event,)
+
+    def cut_off(self) -> Iterable[Event]:
+        """The events that close what an answer without an end left open."""
+        return [_closing(delta) for delta in self._open.values()]
+
+
+class TriageView(View):
+    """Holds the classification back from the text, and announces it as soon as it is complete."""
+
+    def __init__(self, announce: Callable[[Classification], Event]) -> None:
+        super().__init__()
+        self._announce = announce
+        self._splitter = Splitter()
+        self.found: Classification | None = None
+        self.text = ""
+        """The answer's text without the classification."""
+
+    def show(self, event: ModelEvent) -> Iterable[Event]:
+        match event:
+            case TextDelta():
+                return self._piece(event, self._splitter.feed(event.text))
+            case TextFinished():
+                held_back = TextDelta(**_origin(event), item=event.item, text="")
+                rest = list(self._piece(held_back, self._splitter.finish()))
+                end = msgspec.structs.replace(event, text=self.text)
+                return [*rest, *super().show(end)] if self.text else rest
+            case ItemWithdrawn():
+                self._splitter, self.text = Splitter(), ""
+                return super().show(event)
+            case _:
+                return super().show(event)
+
+    def _piece(self, delta: TextDelta, visible: str) -> Iterable[Event]:
+        events: list[Event] = []
+        if self.found is None and self._splitter.found is not None:
+            self.found = self._splitter.found
+            events.append(self._announce(self.found))
+        if visible:
+            self.text += visible
+            events += super().show(msgspec.structs.replace(delta, text=visible))
+        return events
+
+
+def _room(turn: Turn) -> int:
+    """How many tokens the answer may have: what the prompt leaves of the window.
+
+    :raises ContextOverflow: when that is less than an eighth of it.
+    """
+    window = turn.ports.model.window
+    room = window - turn.prompt_tokens()
+    if room < window // 8:
+        raise ContextOverflow(
+            f"The conversation fills the model's window of {window} tokens.",
+            "Start a new session, or serve the model with a larger window.",
+        )
+    return min(room, turn.task.limits.answer_tokens)
+
+
+def _closing(delta: TextDelta | ThinkingDelta | ToolCallDelta) -> Event:
+    origin = _origin(delta)
+    match delta:
+        case TextDelta():
+            return TextFinished(**origin, item=delta.item, text=delta.text)
+        case ThinkingDelta():
+            return ThinkingFinished(**origin, item=delta.item, text=delta.text)
+        case ToolCallDelta():
+            return ItemWithdrawn(**origin, item=delta.item)
+
+
+def _origin(event: Event) -> Origin:
+    return Origin(session_id=event.session_id, turn_id=event.turn_id, agent=event.agent)

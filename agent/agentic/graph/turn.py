@@ -1,0 +1,135 @@
+"""A running turn: what the nodes share beside the small checkpointed state. It lives in LangGraph's runtime context."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+
+from agentic.context.history import History
+from agentic.control.triage import Classification
+from agentic.events import Event, ItemWithdrawn, Metrics, Origin, Phase, PhaseFinished, PhaseStarted, PlanStep
+from agentic.llm.tokens import estimate_messages
+from agentic.ports.asker import Asker
+from agentic.ports.model import Answer, Model, ToolCall
+from agentic.ports.store import Store
+from agentic.ports.workspace import Workspace
+from agentic.task import StopReason, Task
+from agentic.tools.registry import tool_specs
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The world that a run works in."""
+
+    model: Model
+    workspace: Workspace
+    asker: Asker
+    store: Store
+
+
+@dataclass(slots=True)
+class Turn:
+    """One turn's live objects. `emit` hands an event to whoever reads the run; it never blocks."""
+
+    task: Task
+    ports: Ports
+    history: History
+    emit: Callable[[Event], None] = lambda event: None
+    pending: list[ToolCall] = field(default_factory=list[ToolCall])
+    """Calls of the last answer that have not been run yet."""
+    inbox: list[str] = field(default_factory=list[str])
+    """What the user said while the turn runs, not yet given to the model."""
+    plan: list[PlanStep] = field(default_factory=list[PlanStep])
+    seen: dict[str, str] = field(default_factory=dict[str, str])
+    """Path to version: what the model was last shown of each file."""
+    files: list[str] = field(default_factory=list[str])
+    """Paths that the turn has changed."""
+    classification: Classification | None = None
+    summary: str = ""
+    """The last thing said to the user."""
+    metrics: Metrics = field(default_factory=Metrics)
+    started: float = field(default_factory=time.monotonic)
+    cancelled: bool = False
+    _scope: asyncio.Timeout | None = None
+    _tokens: int = 0
+    _counted: int = 0
+
+    @property
+    def origin(self) -> Origin:
+        return Origin(session_id=self.task.session, turn_id=self.task.turn, agent="main")
+
+    def cancel(self) -> None:
+        """End the turn now; what runs is cancelled at its next await. Can be repeated."""
+        self.cancelled = True
+        if self._scope is not None and not self._scope.expired():
+            self._scope.reschedule(asyncio.get_running_loop().time())
+
+    @asynccontextmanager
+    async def bounded(self, grace: float = 0.0) -> AsyncGenerator[None]:
+        """Work that `cancel`, or the turn's time limit and `grace` seconds more, ends with `TurnEnded`."""
+        left = self.task.limits.seconds + grace - (time.monotonic() - self.started)
+        if self.cancelled or left <= 0:
+            raise TurnEnded(self._why())
+        try:
+            async with asyncio.timeout(left) as self._scope:
+                yield
+        except TimeoutError:
+            if self._scope is None or not self._scope.expired():
+                raise
+            raise TurnEnded(self._why()) from None
+        finally:
+            self._scope = None
+
+    @contextmanager
+    def phase(self, phase: Phase) -> Generator[None]:
+        """Announce a phase, and its end on every path."""
+        self.emit(PhaseStarted(**self.origin, phase=phase))
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.emit(PhaseFinished(**self.origin, phase=phase, seconds=round(time.monotonic() - began, 6)))
+
+    def count(self, answer: Answer) -> None:
+        """Add an answer's figures to the turn's metrics."""
+        old, usage = self.metrics, answer.usage
+        streaming = answer.seconds - (answer.first_token_seconds or 0.0)
+        completion = usage.completion or 0
+        rate = completion / streaming if completion and streaming > 0.01 else old.tokens_per_second
+        self.metrics = Metrics(
+            model_calls=old.model_calls + 1,
+            prompt_tokens=old.prompt_tokens + (usage.prompt or 0),
+            cached_tokens=old.cached_tokens + (usage.cached or 0),
+            completion_tokens=old.completion_tokens + completion,
+            reasoning_tokens=old.reasoning_tokens + (usage.reasoning or 0),
+            first_token_seconds=old.first_token_seconds or answer.first_token_seconds,
+            tokens_per_second=round(rate, 1) if rate is not None else None,
+        )
+
+    def drop_pending(self, why: str) -> None:
+        """Withdraw the calls that will not be run, and tell the model why."""
+        for call in self.pending:
+            self.emit(ItemWithdrawn(**self.origin, item=call.id))
+            self.history.add_result(call.id, why)
+        self.pending = []
+
+    def prompt_tokens(self) -> int:
+        """The next prompt's length: an estimate that errs high. Each message is counted once."""
+        messages = self.history.for_server
+        self._tokens += estimate_messages(messages[self._counted :], () if self._counted else tool_specs())
+        self._counted = len(messages)
+        return self._tokens
+
+    def _why(self) -> StopReason:
+        return "cancelled" if self.cancelled else "max_time"
+
+
+class TurnEnded(Exception):
+    """The user cancelled the turn, or its time is up: control flow, caught where the turn is finished."""
+
+    def __init__(self, reason: StopReason) -> None:
+        super().__init__(reason)
+        self.reason: StopReason = reason

@@ -1,0 +1,131 @@
+"""The door: one task in, one stream of events out.
+
+    async for event in run(task, ports):
+        ...
+
+The stream opens with `turnStarted` and ends with `turnFinished`, whatever happens (events.py has the grammar).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any, cast
+
+import msgspec
+from langchain_core.runnables import RunnableConfig
+from langgraph.errors import GraphRecursionError
+
+from agentic.context.history import History
+from agentic.context.prompts import load
+from agentic.control.state import TurnState, fresh
+from agentic.errors import AgenticError, ModelError, StoreError
+from agentic.events import EditResolved, ErrorRaised, Event, TurnFinished, TurnStarted
+from agentic.graph.build import ENTRY_AND_EXIT, Graph, compiled
+from agentic.graph.turn import Ports, Turn
+from agentic.task import StopReason, Task
+
+TITLE_LENGTH = 80
+
+
+class Run:
+    """A running turn: iterate over it for its events. `cancel` and `steer` may be called while it runs."""
+
+    def __init__(self, task: Task, ports: Ports, *, resume: bool = False) -> None:
+        self.task = task
+        self._resume = resume
+        history = History(ports.store, task.session, task.turn, load("system"))
+        self._turn = Turn(task, ports, history)
+        self._events = self._play()
+        self._state: TurnState = fresh()
+
+    def __aiter__(self) -> AsyncGenerator[Event]:
+        return self._events
+
+    def cancel(self) -> None:
+        """End the turn; `turnFinished` with `cancelled` follows once what runs has been stopped. Can be repeated."""
+        self._turn.cancel()
+
+    def steer(self, text: str) -> None:
+        """Say something to the model while it works: it hears it before its next answer."""
+        self._turn.inbox.append(text)
+
+    async def _play(self) -> AsyncGenerator[Event]:
+        task, turn = self.task, self._turn
+        stop: StopReason = "error"
+        try:
+            await turn.ports.store.open_session(task.session, title(task.text), list(turn.ports.workspace.roots))
+            yield TurnStarted(**turn.origin, text=task.text, mode=task.mode)
+            await turn.ports.model.connect()
+            await turn.history.load()
+            async for event in self._graph_events():
+                if isinstance(event, EditResolved) and event.outcome == "applied" and event.path not in turn.files:
+                    turn.files.append(event.path)
+                yield event
+            stop = self._state["stop"] or "error"
+        except GraphRecursionError:
+            stop = "max_iterations"
+            turn.summary = "Stopped: the recursion limit is reached."
+        except (ModelError, StoreError) as error:
+            turn.summary = f"{error} {error.hint}".strip()
+            yield ErrorRaised(**turn.origin, code=error.code, message=str(error), hint=error.hint)
+        yield self._finished(stop)
+
+    async def _graph_events(self) -> AsyncGenerator[Event]:
+        graph = compiled(self._turn.ports.store)
+        config: RunnableConfig = {
+            "recursion_limit": self.task.limits.recursion + ENTRY_AND_EXIT,
+            "configurable": {"thread_id": self.task.session},
+        }
+        stream = graph.astream(
+            await self._beginning(graph, config), config, context=self._turn, stream_mode=["custom", "values"]
+        )
+        async for mode, value in cast("AsyncIterator[tuple[str, Any]]", stream):
+            if mode == "custom":
+                yield value
+            else:
+                self._state = value
+
+    async def _beginning(self, graph: Graph, config: RunnableConfig) -> TurnState | None:
+        """A fresh state; or None, LangGraph's word for going on from where an interrupted turn stood."""
+        if self._resume and (position := await graph.aget_state(config)).next:
+            self._turn.history.add_user(load("continue"))
+            self._state = cast("TurnState", position.values)
+            return None
+        return self._state
+
+    def _finished(self, stop: StopReason) -> TurnFinished:
+        turn = self._turn
+        metrics = msgspec.structs.replace(
+            turn.metrics,
+            seconds=round(time.monotonic() - turn.started, 3),
+            iterations=self._state["iteration"],
+            tool_calls=self._state["calls"],
+        )
+        return TurnFinished(**turn.origin, stop_reason=stop, summary=turn.summary, metrics=metrics, files=turn.files)
+
+
+def run(task: Task, ports: Ports) -> Run:
+    """Start a turn. Nothing happens until the run is iterated over."""
+    return Run(task, ports)
+
+
+def resume(task: Task, ports: Ports) -> Run:
+    """Take up a session whose last turn was interrupted, as a new turn that goes on from the old one's position."""
+    return Run(task, ports, resume=True)
+
+
+async def run_to_end(task: Task, ports: Ports) -> TurnFinished:
+    """Run a turn for its result alone."""
+    last: Event | None = None
+    async for event in run(task, ports):
+        last = event
+    if not isinstance(last, TurnFinished):
+        raise AgenticError("The run ended without a result.")
+    return last
+
+
+def title(text: str) -> str:
+    """A session's title: the first line of its first task, shortened."""
+    line = text.strip().split("\n", 1)[0]
+    return line if len(line) <= TITLE_LENGTH else line[: TITLE_LENGTH - 1] + "…"

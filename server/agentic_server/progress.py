@@ -1,0 +1,108 @@
+"""A turn as work-done progress: what an editor without a plugin of ours sees of a run, and by which it cancels it."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Protocol
+
+from agentic.events import (
+    EditProposed,
+    EditResolved,
+    ErrorRaised,
+    Event,
+    Failover,
+    IterationStarted,
+    PhaseStarted,
+    PlanUpdated,
+    TextDelta,
+    ToolStarted,
+    TurnFinished,
+)
+
+TEXT_INTERVAL = 0.25
+"""Seconds between two reports of streamed text."""
+TEXT_LENGTH = 80
+
+
+class Notify(Protocol):
+    """Sends a notification."""
+
+    def __call__(self, method: str, params: Any) -> None: ...
+
+
+class Progress:
+    """Reports to one work-done token. Every report carries a percentage: some clients drop those that do not."""
+
+    def __init__(self, notify: Notify, token: str | int, title: str) -> None:
+        self._notify = notify
+        self._token = token
+        self._text = ""
+        self._last_text = 0.0
+        self._percentage = 0
+        self._ended = False
+        self._send({"kind": "begin", "title": title, "cancellable": True, "percentage": 0, "message": "starting"})
+
+    def show(self, event: Event) -> None:
+        """Report the event, where it is one to report."""
+        if isinstance(event, TextDelta):
+            self._show_text(event.text)
+            return
+        if isinstance(event, TurnFinished):
+            self.end(f"{event.stop_reason}: {event.summary}".strip(": "))
+            return
+        self._percentage = max(self._percentage, _percentage(event))
+        if message := _message(event):
+            self._report(message)
+
+    def end(self, message: str) -> None:
+        """End the progress, once."""
+        if not self._ended:
+            self._ended = True
+            self._send({"kind": "end", "message": _line(message)})
+
+    def _show_text(self, text: str) -> None:
+        self._text = (self._text + text)[-400:]
+        if time.monotonic() - self._last_text >= TEXT_INTERVAL:
+            self._last_text = time.monotonic()
+            self._report(_line(self._text.rstrip().rsplit("\n", 1)[-1], keep_end=True))
+
+    def _report(self, message: str) -> None:
+        self._send({"kind": "report", "message": message, "percentage": self._percentage})
+
+    def _send(self, value: dict[str, Any]) -> None:
+        self._notify("$/progress", {"token": self._token, "value": value})
+
+
+def _message(event: Event) -> str:
+    match event:
+        case PhaseStarted(phase="triage" | "model"):
+            return "waiting for the model"
+        case ToolStarted():
+            return _line(event.title)
+        case EditProposed():
+            return f"proposes a change to {event.path}"
+        case EditResolved():
+            return f"{event.path}: {event.outcome}"
+        case PlanUpdated():
+            return _line(next((step.text for step in event.steps if step.status == "in_progress"), ""))
+        case Failover() | ErrorRaised():
+            return _line(event.reason if isinstance(event, Failover) else event.message)
+        case _:
+            return ""
+
+
+def _percentage(event: Event) -> int:
+    match event:
+        case PlanUpdated() if event.steps:
+            return 100 * sum(step.status == "completed" for step in event.steps) // len(event.steps)
+        case IterationStarted():
+            return min(95, 100 * event.number // event.limit)
+        case _:
+            return 0
+
+
+def _line(text: str, *, keep_end: bool = False) -> str:
+    line = " ".join(text.split())
+    if len(line) <= TEXT_LENGTH:
+        return line
+    return "…" + line[1 - TEXT_LENGTH :] if keep_end else line[: TEXT_LENGTH - 1] + "…"
