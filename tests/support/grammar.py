@@ -117,7 +117,7 @@ class _Agent:
     iterations: int = 0
     items: dict[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
     """Texts, thoughts and tool calls by id: what they are, and whether open, finished, withdrawn or run."""
-    abandoned: Numbered | None = None
+    abandoned: tuple[int, Event | None] | None = None
     """Where an answer ended without its items being finished or withdrawn; fine in an interrupted turn only."""
     sub_agents: set[str] = field(default_factory=set[str])
 
