@@ -95,6 +95,45 @@ async def test_a_damaged_file_is_moved_aside(store: SqliteStore, path: Path, dam
         await again.aclose()
 
 
+async def test_a_damaged_file_takes_its_journal_along(store: SqliteStore, path: Path) -> None:
+    for number in range(2000):
+        store.append(delta(f"text {number}"))
+    await store.flush()
+    sql(path, "PRAGMA wal_checkpoint")
+    spoil(path, "middle")
+    again = await SqliteStore.open(path)
+    try:
+        assert len(list(path.parent.glob("sessions.db.damaged-*-wal"))) == 1
+        assert await again.sessions() == []
+    finally:
+        await again.aclose()
+
+
+async def test_a_file_that_another_daemon_is_just_beginning_is_waited_for(path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("CREATE TABLE begun (n)")
+        asyncio.get_running_loop().call_later(0.3, other.execute, "ROLLBACK")
+        store = await SqliteStore.open(path)
+        await store.open_session("s1", "title", [])
+        await store.aclose()
+
+
+async def test_two_daemons_that_read_and_write_at_once_wait_for_each_other(store: SqliteStore, path: Path) -> None:
+    other = await SqliteStore.open(path)
+
+    async def copy(daemon: SqliteStore, name: str) -> None:
+        for number in range(100):
+            await daemon.copy_session("s1", f"{name}-{number}", "copy", None)
+
+    try:
+        await asyncio.gather(copy(store, "a"), copy(other, "b"))
+        assert len(await store.sessions(limit=1000)) == 201
+    finally:
+        await other.aclose()
+
+
 async def test_a_file_of_a_newer_version_is_left_alone(store: SqliteStore, path: Path) -> None:
     await store.aclose()
     sql(path, f"PRAGMA user_version = {SCHEMA_VERSION + 1}")

@@ -16,7 +16,7 @@ from agentic.events import Event, TurnFinished, TurnStarted, encode
 from agentic.ports.model import Message
 
 TurnState = Literal["running", "finished", "interrupted"]
-IntentState = Literal["prepared", "done", "failed"]
+IntentState = Literal["prepared", "done", "failed", "undone"]
 
 
 @dataclass(frozen=True, slots=True)

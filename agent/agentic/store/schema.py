@@ -143,8 +143,8 @@ def _code(error: sqlite3.Error) -> int:
 def _move_aside(path: Path) -> Path:
     aside = path.with_name(f"{path.name}.damaged-{time.time_ns() // 1_000_000}")
     path.rename(aside)
-    for suffix in ("-wal", "-shm"):
-        # A journal left behind would be played into the new file.
+    # While another process has the file open its journal stays, and may hold what is not yet in the file.
+    for suffix in ("-wal", "-shm", "-journal"):
         leftover = path.with_name(path.name + suffix)
         if leftover.exists():
             leftover.rename(aside.with_name(aside.name + suffix))
