@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, cast, get_args
+from typing import Any, cast
 
 from lsprotocol import types
 
@@ -37,6 +37,8 @@ class ClientProfile:
     """Whether a question with buttons gets an answer. No capability tells: the protocol asks it of every client."""
     show_document: bool = False
     """Whether window/showDocument works and is answered."""
+    code_actions: bool = False
+    """Whether it takes code actions that carry edits."""
     events: bool = False
     """It asked for `agentic/event` notifications."""
     asks: bool = False
@@ -102,6 +104,7 @@ def profile_of(params: types.InitializeParams) -> ClientProfile:
         work_done_progress=bool(window.work_done_progress),
         show_message_request=known.show_message_request,
         show_document=announced_show and known.show_document,
+        code_actions=_takes_code_actions(capabilities),
         events=ours.get("events") is True,
         asks=ours.get("ask") is True,
         counts_code_points=counts_code_points,
@@ -110,13 +113,15 @@ def profile_of(params: types.InitializeParams) -> ClientProfile:
 
 def negotiated(capabilities: types.ClientCapabilities) -> Encoding:
     """The position encoding that the server announces: the first that the client offers and we know, else utf-16."""
-    default: Encoding = "utf-16"
-    return next((encoding for encoding in _offered(capabilities) if encoding in get_args(Encoding)), default)
+    for offered in _offered(capabilities):
+        if offered in ("utf-8", "utf-16", "utf-32"):
+            return offered
+    return "utf-16"
 
 
-def _offered(capabilities: types.ClientCapabilities) -> list[Encoding]:
+def _offered(capabilities: types.ClientCapabilities) -> list[str]:
     general = capabilities.general
-    return cast("list[Encoding]", _values(general.position_encodings if general else None))
+    return _values(general.position_encodings if general else None)
 
 
 def _values(kinds: Sequence[str] | None) -> list[str]:
@@ -128,6 +133,11 @@ def _known(name: str, announces_apply_edit: bool) -> _Known:
     if not name and not announces_apply_edit:
         return _NAMELESS
     return next((known for prefix, known in _KNOWN.items() if name.lower().startswith(prefix)), _UNKNOWN)
+
+
+def _takes_code_actions(capabilities: types.ClientCapabilities) -> bool:
+    document = capabilities.text_document
+    return bool(document and document.code_action and document.code_action.code_action_literal_support)
 
 
 def _ours(capabilities: types.ClientCapabilities) -> dict[str, Any]:

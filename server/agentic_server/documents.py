@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 
 from lsprotocol import types
 from pygls.workspace import TextDocument, Workspace
@@ -58,6 +59,25 @@ class Document(TextDocument):
         self._starts = None
 
 
+class Watch:
+    """The texts that a document has had since the watch began."""
+
+    def __init__(self) -> None:
+        self.texts: list[str | None] = []
+        """One for each change, in order; None for a close."""
+        self._changed = asyncio.Event()
+
+    async def changed(self) -> None:
+        """Waits until there are more texts than at the last call."""
+        await self._changed.wait()
+        self._changed.clear()
+
+    def note(self, text: str | None) -> None:
+        """The document has become this."""
+        self.texts.append(text)
+        self._changed.set()
+
+
 class Documents(Workspace):
     """All open documents. `text_documents` maps each URI, as the client spelled it when opening, to its `Document`."""
 
@@ -67,15 +87,33 @@ class Documents(Workspace):
         super().__init__(root_uri, types.TextDocumentSyncKind.Incremental, folders, encoding)
         self._encoding: Encoding = encoding
         self._open: dict[str, Document] = {}
-        self._waiters: dict[str, set[asyncio.Future[None]]] = {}
+        self._watches: dict[str, list[Watch]] = {}
 
     def find(self, uri: str) -> Document | None:
         """The open document, however the URI is percent-encoded; None when it is not open."""
         return self._open.get(_key(uri))
 
+    @property
+    def opened(self) -> Sequence[Document]:
+        """All open documents, in the order of their opening."""
+        return list(self._open.values())
+
     def at(self, path: str) -> Document | None:
         """The open document of an absolute path; None when it is not open."""
         return self._open.get(path)
+
+    @contextmanager
+    def watch(self, uri: str) -> Generator[Watch]:
+        """Notes every change of the document from here on, opening and closing included."""
+        watch = Watch()
+        self._watches.setdefault(_key(uri), []).append(watch)
+        try:
+            yield watch
+        finally:
+            watches = self._watches[_key(uri)]
+            watches.remove(watch)
+            if not watches:
+                del self._watches[_key(uri)]
 
     async def wait_for_change(self, uri: str, timeout: float) -> bool:
         """Whether the document is opened, changed or closed within `timeout` seconds from now.
@@ -83,18 +121,12 @@ class Documents(Workspace):
         Nothing can change between a caller's look at the document and the start of the wait, so the loop "look, wait,
         look again" misses no change.
         """
-        waiters = self._waiters.setdefault(_key(uri), set())
-        changed = asyncio.get_running_loop().create_future()
-        waiters.add(changed)
-        try:
-            async with asyncio.timeout(timeout):
-                await changed
-        except TimeoutError:
-            return False
-        finally:
-            waiters.discard(changed)
-            if not waiters and self._waiters.get(_key(uri)) is waiters:
-                del self._waiters[_key(uri)]
+        with self.watch(uri) as watch:
+            try:
+                async with asyncio.timeout(timeout):
+                    await watch.changed()
+            except TimeoutError:
+                return False
         return True
 
     def get_text_document(self, doc_uri: str) -> Document:
@@ -109,34 +141,38 @@ class Documents(Workspace):
         key = _key(text_document.uri)
         self._forget(key)
         self._open[key] = self._text_documents[text_document.uri] = Document(text_document, self._encoding)
-        self._wake(key)
+        self._note(text_document.uri, text_document.text)
+
+    def change_text_document(self, params: types.DidChangeTextDocumentParams) -> None:
+        """didChange: all its changes as one. A change to a document that is not open is logged and dropped."""
+        document = self.find(params.text_document.uri)
+        if document is None:
+            log.warning("a change to %s, which is not open", params.text_document.uri)
+            return
+        for change in params.content_changes:
+            document.apply_change(change)
+        document.version = params.text_document.version
+        self._note(document.uri, document.source)
 
     def update_text_document(
         self, text_doc: types.VersionedTextDocumentIdentifier, change: types.TextDocumentContentChangeEvent
     ) -> None:
-        """One change of a didChange; a change to a document that is not open is logged and dropped."""
-        document = self.find(text_doc.uri)
-        if document is None:
-            log.warning("a change to %s, which is not open", text_doc.uri)
-            return
-        document.apply_change(change)
-        document.version = text_doc.version
-        self._wake(_key(text_doc.uri))
+        """One change alone; the cells of notebooks come this way."""
+        self.change_text_document(types.DidChangeTextDocumentParams(text_doc, [change]))
 
     def remove_text_document(self, doc_uri: str) -> None:
         """didClose."""
         self._forget(_key(doc_uri))
-        self._wake(_key(doc_uri))
+        self._note(doc_uri, None)
 
     def _forget(self, key: str) -> None:
         document = self._open.pop(key, None)
         if document is not None:
             self._text_documents.pop(document.uri, None)
 
-    def _wake(self, key: str) -> None:
-        for waiter in self._waiters.pop(key, ()):
-            if not waiter.done():
-                waiter.set_result(None)
+    def _note(self, uri: str, text: str | None) -> None:
+        for watch in self._watches.get(_key(uri), ()):
+            watch.note(text)
 
 
 def _key(uri: str) -> str:

@@ -1,0 +1,64 @@
+"""The words of JSON-RPC: ids, error codes, and how messages that are not the protocol's are decoded."""
+
+from __future__ import annotations
+
+from typing import Any, TypeGuard
+
+from cattrs import Converter, transform_error
+from lsprotocol import converters
+from pygls.exceptions import JsonRpcException
+from pygls.protocol import JsonRPCNotification, JsonRPCRequestMessage
+
+from agentic_server.errors import to_rpc
+
+PARSE_ERROR, INVALID_REQUEST, INVALID_PARAMS = -32700, -32600, -32602
+NOT_INITIALIZED = -32002
+
+MessageId = str | int
+Message = dict[str, Any]
+
+
+class ClientError(Exception):
+    """The client answered a request with an error, or with something that is not an answer to it."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(f"{message} ({code})")
+        self.code = code
+
+
+def plain_converter() -> Converter:
+    """The protocol's types, and plain JSON values for methods that are not the protocol's."""
+    converter = converters.get_converter()
+    converter.register_structure_hook(
+        JsonRPCRequestMessage,
+        lambda raw, _: JsonRPCRequestMessage(raw["id"], raw["method"], raw["jsonrpc"], raw.get("params")),
+    )
+    converter.register_structure_hook(
+        JsonRPCNotification, lambda raw, _: JsonRPCNotification(raw["method"], raw["jsonrpc"], raw.get("params"))
+    )
+    return converter
+
+
+def is_id(value: object) -> TypeGuard[MessageId]:
+    """Whether a request can be known by it."""
+    return isinstance(value, str | int) and not isinstance(value, bool)
+
+
+def exception_of(raised: BaseException) -> JsonRpcException:
+    """What the client is told of a failure; never a traceback."""
+    error = to_rpc(raised)
+    return JsonRpcException(error.message, error.code, error.data)
+
+
+def causes_of(error: Exception) -> str:
+    """What does not fit in a message, and where, in one line."""
+    return "; ".join(transform_error(error))[:300]
+
+
+def client_error(error: object) -> ClientError:
+    """The exception for a response's `error` member, whatever the client put there."""
+    match error:
+        case {"code": int(code), "message": str(message)}:
+            return ClientError(code, message)
+        case _:
+            return ClientError(0, f"the client answered with the error {str(error)[:100]}")
