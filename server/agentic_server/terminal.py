@@ -1,0 +1,366 @@
+"""The agent in a terminal: its events as text, as they come.
+
+On a pipe nothing but plain text is written, and what the model or a command says never steers the terminal.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from functools import singledispatchmethod
+from typing import TYPE_CHECKING
+
+from agentic.events import (
+    Answered,
+    Asked,
+    BudgetWarning,
+    Classified,
+    Compacted,
+    CouncilCritique,
+    CouncilDecision,
+    CouncilProposal,
+    CouncilRevision,
+    EditProposed,
+    EditResolved,
+    ErrorRaised,
+    Event,
+    Failover,
+    FirstToken,
+    ItemWithdrawn,
+    LoopDetected,
+    Metrics,
+    ModelStarted,
+    PlanUpdated,
+    RecoveryTried,
+    RetrievalProgress,
+    RetrievalResult,
+    Steered,
+    SubAgentFinished,
+    SubAgentStarted,
+    TextDelta,
+    TextFinished,
+    ThinkingDelta,
+    ThinkingFinished,
+    ToolCallDelta,
+    ToolFinished,
+    ToolOutput,
+    ToolStarted,
+    TurnFinished,
+    TurnStarted,
+)
+from agentic.text import split_lines, strip_eol
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.status import Status
+
+_STEP_MARKS = {"pending": "○", "in_progress": "▸", "completed": "✔", "failed": "✘"}
+_STEP_STYLES = {"pending": "", "in_progress": "bold", "completed": "green", "failed": "red"}
+_DIFF_STYLES = {"+": "green", "-": "red", "@": "cyan"}
+_THOUGHT_PREVIEW = 100
+_CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+class TerminalView:
+    """Prints events as they come, each once; nothing that was printed is changed later.
+
+    Text of the main agent appears word by word, that of sub-agents in whole pieces under their names. Thoughts are
+    folded into one line unless `thinking`. On a terminal a spinner tells what is being waited for.
+    """
+
+    def __init__(self, console: Console | None = None, thinking: bool = False) -> None:
+        self._console = console or terminal_console()
+        self._thinking = thinking
+        self._status: Status | None = None
+        self._in_line = False
+        self._shown: set[str] = set()
+        self._titles: dict[str, str] = {}
+        self._last_text = ""
+        self._asking: set[str] = set()
+
+    @singledispatchmethod
+    def render(self, event: Event) -> None:
+        """Show one event. Kinds that a person need not see show nothing."""
+
+    def show_line(self, text: str, style: str = "") -> None:
+        """A line of its own, as it is."""
+        self._end_line()
+        self._console.print(_harmless(text), style=style, markup=False, highlight=False, soft_wrap=True)
+
+    def show_diff(self, diff: str) -> None:
+        """A unified diff, indented, its lines in the usual colours."""
+        for line in map(strip_eol, split_lines(diff)):
+            heading = line.startswith(("--- ", "+++ "))
+            self.show_line(f"    {line}", "bold" if heading else _DIFF_STYLES.get(line[:1], ""))
+
+    def close(self) -> None:
+        """End a line that is still open and stop the spinner. Idempotent."""
+        self._end_line()
+
+    @render.register
+    def _(self, event: TurnStarted) -> None:
+        self.show_line(f"› {event.text}", "bold")
+
+    @render.register
+    def _(self, event: TurnFinished) -> None:
+        if event.agent != "main":
+            return
+        if event.summary and event.summary.strip() != self._last_text.strip():
+            self.show_line(event.summary)
+        if event.files:
+            self.show_line(f"changed: {', '.join(event.files)}")
+        good = event.stop_reason == "end_turn"
+        words = "✔ done" if good else f"✘ ended: {event.stop_reason}"
+        self.show_line(f"{words} · {metrics_line(event.metrics)}", "green" if good else "yellow")
+
+    @render.register
+    def _(self, event: Classified) -> None:
+        self._note(event, f"{event.domain}, {event.route} (complexity {event.complexity:.1f}, by {event.by})")
+
+    @render.register
+    def _(self, event: PlanUpdated) -> None:
+        self.show_line(f"{_name(event)}Plan", "bold")
+        for step in event.steps:
+            self.show_line(f"  {_STEP_MARKS[step.status]} {step.text}", _STEP_STYLES[step.status])
+
+    @render.register
+    def _(self, event: RetrievalProgress) -> None:
+        self._wait(f"searching the workspace {progress_bar(event.done, event.total)}")
+
+    @render.register
+    def _(self, event: RetrievalResult) -> None:
+        if event.paths:
+            self._note(event, f"context: {', '.join(event.paths)} (about {event.tokens:,} tokens)")
+
+    @render.register
+    def _(self, event: Compacted) -> None:
+        self._note(event, f"older turns were made shorter: {event.before:,} → {event.after:,} tokens")
+
+    @render.register
+    def _(self, event: ModelStarted) -> None:
+        self._wait(f"waiting for {event.model}")
+
+    @render.register
+    def _(self, event: FirstToken) -> None:
+        self._stop_waiting()
+
+    @render.register
+    def _(self, event: TextDelta) -> None:
+        if event.agent == "main":
+            self._shown.add(event.item)
+            self._write(event.text)
+
+    @render.register
+    def _(self, event: TextFinished) -> None:
+        if event.item not in self._shown:
+            self.show_line(f"{_name(event)}{event.text}")
+        self._end_line()
+        if event.agent == "main":
+            self._last_text = event.text
+
+    @render.register
+    def _(self, event: ThinkingDelta) -> None:
+        if self._thinking and event.agent == "main":
+            self._shown.add(event.item)
+            self._write(event.text, "dim italic")
+        else:
+            self._wait("thinking")
+
+    @render.register
+    def _(self, event: ThinkingFinished) -> None:
+        if event.item not in self._shown:
+            first = " ".join(event.text.split())
+            shown = first if len(first) <= _THOUGHT_PREVIEW else f"{first[:_THOUGHT_PREVIEW].rstrip()}…"
+            self.show_line(f"{_name(event)}∴ {shown} ({len(event.text.split())} words of thought)", "dim italic")
+        self._end_line()
+
+    @render.register
+    def _(self, event: ToolCallDelta) -> None:
+        self._wait(f"the model writes a call of {event.name}" if event.name else "the model writes a tool call")
+
+    @render.register
+    def _(self, event: ItemWithdrawn) -> None:
+        if event.item in self._shown:
+            self.show_line("(what stands above is withdrawn: its attempt failed)", "yellow")
+
+    @render.register
+    def _(self, event: Failover) -> None:
+        after = f" in {event.wait:.0f} s" if event.wait >= 1 else ""
+        self.show_line(f"! {event.endpoint}: {event.reason}; trying {event.to}{after}", "yellow")
+
+    @render.register
+    def _(self, event: ToolStarted) -> None:
+        self._titles[event.item] = event.title
+        self.show_line(f"{_name(event)}● {event.title}", "bold blue")
+        self._wait(event.title)
+
+    @render.register
+    def _(self, event: ToolOutput) -> None:
+        for line in split_lines(event.text):
+            self._write(line if self._in_line else f"  │ {line}", "dim")
+
+    @render.register
+    def _(self, event: ToolFinished) -> None:
+        title = self._titles.pop(event.item, "")
+        if event.status == "completed":
+            self.show_line(f"{_name(event)}  ✔ {title}", "green")
+        else:
+            reason = event.text.strip().split("\n")[0]
+            self.show_line(f"{_name(event)}  ✘ {title}: {reason}", "red")
+
+    @render.register
+    def _(self, event: EditProposed) -> None:
+        self._asking.add(event.item)
+        what = "a new file" if event.creates else _count(len(event.hunks), "hunk")
+        self.show_line(f"{_name(event)}  ± {event.path} ({what}, proposed)", "bold")
+        self.show_diff(event.diff)
+
+    @render.register
+    def _(self, event: EditResolved) -> None:
+        self._asking.discard(event.item)
+        if event.outcome == "applied":
+            where = "saved" if event.saved else "not saved yet: it is open in the editor"
+            self.show_line(f"  ✔ {event.path}: applied, {where}", "green")
+        else:
+            reason = f": {event.reason}" if event.reason else ""
+            self.show_line(f"  ✘ {event.path}: {event.outcome}{reason}", "yellow")
+
+    @render.register
+    def _(self, event: Asked) -> None:
+        self.show_line(f"{_name(event)}? {event.title}", "bold yellow")
+        self._asking.add(event.question)
+        for line in split_lines(event.detail):
+            self.show_line(f"    {strip_eol(line)}")
+
+    @render.register
+    def _(self, event: Answered) -> None:
+        self._asking.discard(event.question)
+        self.show_line(f"  → {event.text or event.option or 'no answer, which means no'} ({event.by})", "yellow")
+
+    @render.register
+    def _(self, event: SubAgentStarted) -> None:
+        self.show_line(f"⇉ {event.name} begins: {event.text}", "magenta")
+
+    @render.register
+    def _(self, event: SubAgentFinished) -> None:
+        self.show_line(f"⇇ {event.name} ended ({event.stop_reason}): {event.summary}", "magenta")
+
+    @render.register
+    def _(self, event: CouncilProposal) -> None:
+        self.show_line(f"◇ {event.role} proposes: {event.text}", "magenta")
+
+    @render.register
+    def _(self, event: CouncilCritique) -> None:
+        self.show_line(f"◇ {event.role} on {event.about}: {event.text}", "magenta")
+
+    @render.register
+    def _(self, event: CouncilRevision) -> None:
+        self.show_line(f"◇ {event.role} revises: {event.text}", "magenta")
+
+    @render.register
+    def _(self, event: CouncilDecision) -> None:
+        self.show_line(f"◆ decided: {' > '.join(event.ranking)}. {event.reason}", "magenta")
+        for dissent in event.dissent:
+            self.show_line(f"  dissent: {dissent}", "magenta")
+
+    @render.register
+    def _(self, event: BudgetWarning) -> None:
+        self.show_line(f"! {event.budget}: {event.used:,.6g} of {event.limit:,.6g} used", "yellow")
+
+    @render.register
+    def _(self, event: LoopDetected) -> None:
+        self.show_line(f"! the model repeats itself ({event.pattern}, {event.count} times)", "yellow")
+
+    @render.register
+    def _(self, event: RecoveryTried) -> None:
+        self._note(event, f"{event.problem}: the model gets another chance")
+
+    @render.register
+    def _(self, event: Steered) -> None:
+        self.show_line(f"› {event.text}", "bold")
+
+    @render.register
+    def _(self, event: ErrorRaised) -> None:
+        self.show_line(f"{_name(event)}✘ {event.message} [{event.code}]", "red")
+        if event.hint:
+            self.show_line(f"  {event.hint}")
+
+    def _note(self, event: Event, text: str) -> None:
+        self.show_line(f"{_name(event)}· {text}", "dim")
+
+    def _write(self, text: str, style: str = "") -> None:
+        """Text that goes on where the last ended."""
+        self._stop_waiting()
+        self._console.print(_harmless(text), style=style, end="", markup=False, highlight=False, soft_wrap=True)
+        self._console.file.flush()
+        if text:
+            self._in_line = not text.endswith("\n")
+
+    def _end_line(self) -> None:
+        self._stop_waiting()
+        if self._in_line:
+            self._console.print()
+            self._in_line = False
+
+    def _wait(self, what: str) -> None:
+        """Tell, on a terminal, what is being waited for, until something is printed."""
+        if not self._console.is_terminal or self._in_line or self._asking:
+            return
+        from rich.text import Text
+
+        if self._status is None:
+            self._status = self._console.status("")
+            self._status.start()
+        self._status.update(Text(_harmless(f"{what}…"), style="dim"))
+
+    def _stop_waiting(self) -> None:
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
+
+
+def terminal_console() -> Console:
+    """A console on standard output that writes a question mark for what the output's encoding lacks."""
+    from rich.console import Console
+
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="replace")
+    return Console(highlight=False)
+
+
+def metrics_line(metrics: Metrics) -> str:
+    """The figures of a turn on one line; what was not measured is left out."""
+    share = f", {metrics.cached_tokens / metrics.prompt_tokens:.0%} cached" if metrics.cached_tokens else ""
+    parts = [
+        f"{metrics.seconds:.1f} s",
+        f"{metrics.prompt_tokens:,} tokens in{share}",
+        f"{metrics.completion_tokens:,} out",
+        "" if metrics.first_token_seconds is None else f"first token after {metrics.first_token_seconds:.2f} s",
+        "" if metrics.tokens_per_second is None else f"{metrics.tokens_per_second:.0f} tokens/s",
+        _count(metrics.tool_calls, "tool call"),
+        "" if metrics.cost is None else f"cost {metrics.cost:.4f}",
+    ]
+    return " · ".join(part for part in parts if part)
+
+
+def progress_bar(done: int, total: int | None, width: int = 20) -> str:
+    """How far it is: a bar where the end is known, else a count."""
+    if not total:
+        return f"{done:,}"
+    filled = min(width, done * width // total)
+    return f"{'━' * filled}{'─' * (width - filled)} {done:,} of {total:,}"
+
+
+def _name(event: Event) -> str:
+    """The name of a sub-agent before what it does; nothing for the main agent."""
+    return "" if event.agent == "main" else f"[{event.agent}] "
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _harmless(text: str) -> str:
+    """The text without escape sequences and control characters, all but tabs and line ends."""
+    return _CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))

@@ -1,0 +1,334 @@
+"""The agent in a terminal: what a person reads of a run, and what their keys mean."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+
+from agentic import events as e
+from agentic.change import Change, Edit
+from agentic.ports.asker import Proposal, Question, Reply, Verdict
+from agentic_server.terminal import TerminalView, metrics_line, progress_bar
+from agentic_server.terminal_asker import CLOSED, NOBODY, TerminalAsker
+
+MAIN = e.Origin(session_id="s", turn_id="t", agent="main")
+SUB = e.Origin(session_id="s", turn_id="t", agent="tester")
+HUNK = e.Hunk(id="h1", start_line=1, end_line=2, diff="")
+DIFF = "--- a/lamp.py\n+++ b/lamp.py\n@@ -1 +1 @@\n-lit = False\n+lit = True\n"
+METRICS = e.Metrics(seconds=3.21, tool_calls=2, prompt_tokens=1000, cached_tokens=870, completion_tokens=45)
+
+RUN: list[e.Event] = [
+    e.TurnStarted(**MAIN, text="Light the lamp.", mode="ask"),
+    e.Classified(**MAIN, domain="coding", confidence=0.9, complexity=0.25, language="en", route="work"),
+    e.PhaseStarted(**MAIN, phase="retrieval"),
+    e.RetrievalProgress(**MAIN, done=1, total=2),
+    e.RetrievalResult(**MAIN, paths=["lamp.py"], tokens=1200),
+    e.PhaseFinished(**MAIN, phase="retrieval", seconds=0.1),
+    e.PlanUpdated(
+        **MAIN,
+        steps=[
+            e.PlanStep("Look", "completed"),
+            e.PlanStep("Mend", "in_progress"),
+            e.PlanStep("Test"),
+            e.PlanStep("?", "failed"),
+        ],
+    ),
+    e.ModelStarted(**MAIN, request="r1", endpoint="a", model="m", attempt=1, prompt_tokens=5),
+    e.FirstToken(**MAIN, request="r1", seconds=0.1),
+    e.TextDelta(**MAIN, item="x0", text="I thi"),
+    e.ItemWithdrawn(**MAIN, item="x0"),
+    e.Failover(**MAIN, request="r1", endpoint="a", to="b", code="stream_broken", reason="the stream broke", wait=2.0),
+    e.ThinkingDelta(**MAIN, item="k1", text="It is\ndark."),
+    e.ThinkingFinished(**MAIN, item="k1", text="It is\ndark."),
+    e.TextDelta(**MAIN, item="x1", text="I look "),
+    e.TextDelta(**MAIN, item="x1", text="at the lamp [bold]."),
+    e.TextFinished(**MAIN, item="x1", text="I look at the lamp [bold]."),
+    e.ToolCallDelta(**MAIN, item="c1", name="edit_file", arguments="{}"),
+    e.ToolStarted(**MAIN, item="c1", tool="edit_file", tool_kind="edit", title="edit lamp.py", arguments="{}"),
+    e.EditProposed(**MAIN, item="p1", call="c1", path="lamp.py", version="1", creates=False, diff=DIFF, hunks=[HUNK]),
+    e.EditResolved(**MAIN, item="p1", outcome="applied", path="lamp.py", version="2", saved=False),
+    e.ToolFinished(**MAIN, item="c1", status="completed", text="ok"),
+    e.ToolStarted(**MAIN, item="c2", tool="run_command", tool_kind="execute", title="run make", arguments="{}"),
+    e.Asked(**MAIN, question="q1", call="c2", title="Run make?", detail="make\nin .", options=[]),
+    e.Answered(**MAIN, question="q1", option="allow_once", by="user"),
+    e.ToolOutput(**MAIN, item="c2", stream="stdout", text="one\ntw"),
+    e.ToolOutput(**MAIN, item="c2", stream="stdout", text="o"),
+    e.ToolFinished(**MAIN, item="c2", status="failed", text="exit code 2\nmore", code="timeout"),
+    e.SubAgentStarted(**MAIN, name="tester", text="Test it.", priority=1),
+    e.TextDelta(**SUB, item="y1", text="Tes"),
+    e.TextFinished(**SUB, item="y1", text="Tested."),
+    e.SubAgentFinished(**MAIN, name="tester", stop_reason="end_turn", summary="It works."),
+    e.BudgetWarning(**MAIN, budget="tokens", used=80000, limit=100000),
+    e.ErrorRaised(**MAIN, code="endpoint_unreachable", message="Nobody answers.", hint="Start the server."),
+    e.TurnFinished(**MAIN, stop_reason="end_turn", summary="The lamp is lit.", metrics=METRICS, files=["lamp.py"]),
+]
+
+SHOWN = """\
+› Light the lamp.
+· coding, work (complexity 0.2, by model)
+· context: lamp.py (about 1,200 tokens)
+Plan
+  ✔ Look
+  ▸ Mend
+  ○ Test
+  ✘ ?
+I thi
+(what stands above is withdrawn: its attempt failed)
+! a: the stream broke; trying b in 2 s
+∴ It is dark. (3 words of thought)
+I look at the lamp [bold].
+● edit lamp.py
+  ± lamp.py (1 hunk, proposed)
+    --- a/lamp.py
+    +++ b/lamp.py
+    @@ -1 +1 @@
+    -lit = False
+    +lit = True
+  ✔ lamp.py: applied, not saved yet: it is open in the editor
+  ✔ edit lamp.py
+● run make
+? Run make?
+    make
+    in .
+  → allow_once (user)
+  │ one
+  │ two
+  ✘ run make: exit code 2
+⇉ tester begins: Test it.
+[tester] Tested.
+⇇ tester ended (end_turn): It works.
+! tokens: 80,000 of 100,000 used
+✘ Nobody answers. [endpoint_unreachable]
+  Start the server.
+The lamp is lit.
+changed: lamp.py
+✔ done · 3.2 s · 1,000 tokens in, 87% cached · 45 out · 2 tool calls
+"""
+
+
+def shown(*run: e.Event, thinking: bool = False, terminal: bool = False) -> str:
+    file = io.StringIO()
+    view = TerminalView(
+        Console(file=file, force_terminal=terminal, width=60, color_system="standard" if terminal else "auto"), thinking
+    )
+    for event in run:
+        view.render(event)
+    view.close()
+    return file.getvalue()
+
+
+def test_a_run_on_a_pipe_is_plain_text() -> None:
+    assert shown(*RUN) == SHOWN
+
+
+def test_a_run_on_a_terminal_says_the_same_in_colour() -> None:
+    coloured = shown(*RUN, terminal=True)
+    assert "\x1b[32m    +lit = True\x1b[0m" in coloured
+    assert "\x1b[31m    -lit = False\x1b[0m" in coloured
+    assert "thinking…" in coloured, "a spinner tells what is being waited for"
+    assert coloured.rindex("\x1b[?25h") > coloured.rindex("\x1b[?25l"), "the cursor is back"
+
+
+def test_text_appears_as_it_comes() -> None:
+    file = io.StringIO()
+    view = TerminalView(Console(file=file))
+    view.render(e.TextDelta(**MAIN, item="x", text="half a sen"))
+    assert file.getvalue() == "half a sen"
+    view.close()
+    view.close()
+    assert file.getvalue() == "half a sen\n"
+
+
+def test_thoughts_are_folded_unless_they_are_wanted() -> None:
+    text = "word " * 60
+    run = e.ThinkingDelta(**MAIN, item="k", text=text), e.ThinkingFinished(**MAIN, item="k", text=text)
+    assert shown(*run) == f"∴ {('word ' * 20).strip()}… (60 words of thought)\n"
+    assert shown(*run, thinking=True) == f"{text}\n"
+
+
+def test_a_summary_that_was_already_read_is_not_repeated() -> None:
+    end = e.TurnFinished(**MAIN, stop_reason="max_time", summary="Done.", metrics=e.Metrics())
+    said = e.TextFinished(**MAIN, item="x", text="Done.")
+    assert shown(said, end) == "Done.\n✘ ended: max_time · 0.0 s · 0 tokens in · 0 out · 0 tool calls\n"
+
+
+@settings(max_examples=60)
+@given(st.text(alphabet=st.sampled_from("ab[/]\x1b\x07\x08\x9b\r\n\t;31m0\\")))
+def test_nothing_that_is_shown_steers_the_terminal(text: str) -> None:
+    run: list[e.Event] = [
+        e.TextDelta(**MAIN, item="x", text=text),
+        e.ToolOutput(**MAIN, item="c", stream="stdout", text=text),
+        e.ErrorRaised(**MAIN, code="internal", message=text, hint=text),
+        e.EditProposed(**MAIN, item="p", call="c", path=text, version="1", creates=True, diff=text, hunks=[]),
+    ]
+    plain = shown(*run)
+    assert not [character for character in plain if ord(character) < 32 and character not in "\n\t"]
+    assert "\x9b" not in plain
+
+
+@pytest.mark.parametrize("kind", e.EVENT_TYPES)
+def test_every_kind_of_event_can_be_shown(kind: type[Any]) -> None:
+    TerminalView(Console(file=io.StringIO())).render(sample(kind))
+
+
+def test_figures_that_were_not_measured_are_left_out() -> None:
+    full = e.Metrics(first_token_seconds=0.5, tokens_per_second=41.7, cost=0.25, tool_calls=1)
+    assert metrics_line(full) == (
+        "0.0 s · 0 tokens in · 0 out · first token after 0.50 s · 42 tokens/s · 1 tool call · cost 0.2500"
+    )
+
+
+def test_progress_is_a_bar_where_the_end_is_known() -> None:
+    assert progress_bar(1, 4, width=8) == "━━────── 1 of 4"
+    assert progress_bar(1200, None) == "1,200"
+    assert progress_bar(9, 4, width=2) == "━━ 9 of 4"
+
+
+QUESTION = Question("q", "s", "t", "c", "Run make?", "make")
+CHANGE = Change("lamp.py", "1", "a\nb\nc\n", (Edit(0, 1, "A"), Edit(2, 3, "B"), Edit(4, 5, "C")))
+HUNKS = tuple(e.Hunk(id=f"h{i}", start_line=i, end_line=i + 1, diff="") for i in (1, 2, 3))
+PROPOSAL = Proposal("p", "s", "t", "c", CHANGE, HUNKS, "")
+
+
+@dataclass
+class Person:
+    """Someone at a pseudo terminal, who types only after the prompt that they answer."""
+
+    descriptor: int
+    stdin: IO[str]
+    stdout: IO[str]
+
+    async def types(self, prompt: str, keys: str) -> None:
+        seen = ""
+        while not seen.endswith(prompt):
+            seen += (await asyncio.to_thread(os.read, self.descriptor, 4096)).decode()
+        os.write(self.descriptor, keys.encode())
+
+
+@pytest.fixture
+def person() -> Iterator[Person]:
+    outer, inner = os.openpty()
+    with open(inner, encoding="utf-8", closefd=False) as stdin, open(inner, "w", encoding="utf-8") as stdout:
+        yield Person(outer, stdin, stdout)
+    os.close(outer)
+
+
+async def ask(person: Person, question: Question, *answers: tuple[str, str]) -> Reply:
+    asking = asyncio.create_task(TerminalAsker(person.stdin, person.stdout).ask(question))
+    for prompt, keys in answers:
+        await person.types(prompt, keys)
+    return await asking
+
+
+async def review(person: Person, *answers: tuple[str, str]) -> Verdict:
+    reviewing = asyncio.create_task(TerminalAsker(person.stdin, person.stdout).review(PROPOSAL))
+    for prompt, keys in answers:
+        await person.types(prompt, keys)
+    return await reviewing
+
+
+YES_OR_NO = "Run make? [y] Allow, [n] Reject: "
+
+
+@pytest.mark.parametrize(("keys", "allowed"), [("y\n", True), ("Y\n", True), ("n\n", False)])
+async def test_a_key_is_an_answer(person: Person, keys: str, allowed: bool) -> None:
+    reply = await ask(person, QUESTION, (YES_OR_NO, keys))
+    assert (reply.allowed, reply.by) == (allowed, "user")
+
+
+async def test_what_is_no_answer_is_asked_again(person: Person) -> None:
+    reply = await ask(person, QUESTION, (YES_OR_NO, "\n"), (YES_OR_NO, "perhaps\n"), (YES_OR_NO, "n\n"))
+    assert reply.option == "reject_once"
+
+
+async def test_the_end_of_input_is_a_no(person: Person) -> None:
+    assert await ask(person, QUESTION, (YES_OR_NO, "\x04")) == Reply("", by="cancelled", text=CLOSED)
+
+
+async def test_keys_typed_before_the_question_do_not_answer_it(person: Person) -> None:
+    os.write(person.descriptor, b"y\n")
+    reply = await ask(person, QUESTION, (YES_OR_NO, "n\n"))
+    assert reply.option == "reject_once"
+
+
+async def test_options_are_numbered_and_free_text_is_welcome_where_it_is(person: Person) -> None:
+    options = (e.Option("red", "Red"), e.Option("blue", "Blue"))
+    plain = Question("q", "s", "t", "c", "Which?", "", options)
+    free = Question("q", "s", "t", "c", "Which?", "", options, free_text=True)
+    prompt = "Which? [1] Red, [2] Blue: "
+    assert await ask(person, plain, (prompt, "2\n")) == Reply("blue")
+    assert await ask(person, free, (prompt, "green, please\n")) == Reply("", text="green, please")
+
+
+async def test_hunks_are_settled_one_by_one(person: Person) -> None:
+    prompts = [f"lamp.py:{n}, hunk {n} of 3: [a]ccept, [r]eject, all, none: " for n in (1, 2, 3)]
+    mixed = await review(person, *zip(prompts, ("a\n", "r\n", "a\n"), strict=True))
+    assert mixed == Verdict({"h1": "accept", "h2": "reject", "h3": "accept"})
+
+
+@pytest.mark.parametrize(
+    ("rest", "verdict"),
+    [
+        ("all\n", Verdict({"h1": "reject", "h2": "accept", "h3": "accept"})),
+        ("none\n", Verdict({"h1": "reject", "h2": "reject", "h3": "reject"})),
+        ("\x04", Verdict({"h1": "reject"}, by="cancelled", reason=CLOSED)),
+    ],
+)
+async def test_the_rest_can_be_settled_at_once(person: Person, rest: str, verdict: Verdict) -> None:
+    first, second = (f"hunk {n} of 3: [a]ccept, [r]eject, all, none: " for n in (1, 2))
+    assert await review(person, (first, "r\n"), (second, rest)) == verdict
+
+
+async def test_a_question_can_be_withdrawn_and_the_next_one_asked(person: Person) -> None:
+    asker = TerminalAsker(person.stdin, person.stdout)
+    first = asyncio.create_task(asker.ask(QUESTION))
+    await person.types(YES_OR_NO, "")
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    second = asyncio.create_task(asker.ask(QUESTION))
+    await person.types(YES_OR_NO, "y\n")
+    assert (await second).allowed
+
+
+async def test_on_a_pipe_nobody_is_asked() -> None:
+    asker = TerminalAsker(io.StringIO("y\n"), io.StringIO())
+    reply = await asker.ask(QUESTION)
+    assert (reply.allowed, reply.by, reply.text) == (False, "policy", NOBODY)
+    assert await asker.review(PROPOSAL) == Verdict({}, by="policy", reason=NOBODY)
+
+
+async def test_with_yes_everything_is_allowed_by_policy() -> None:
+    asker = TerminalAsker(io.StringIO(), io.StringIO(), yes=True)
+    reply = await asker.ask(QUESTION)
+    verdict = await asker.review(PROPOSAL)
+    assert (reply.allowed, reply.by) == (True, "policy")
+    assert (set(verdict.hunks.values()), len(verdict.hunks), verdict.by) == ({"accept"}, 3, "policy")
+    assert not (await asker.ask(Question("q", "s", "t", "c", "Which?", "", (e.Option("red", "Red"),)))).allowed
+
+
+def sample(kind: type[Any]) -> Any:
+    """An event of this kind with some value for each field."""
+    import msgspec
+
+    values: dict[str, Any] = {
+        "str": "x", "int": 1, "float": 1.0, "bool": True, "Metrics": METRICS, "Usage": e.Usage(),
+        "Mode": "ask", "Domain": "coding", "Route": "work", "StopReason": "end_turn", "Phase": "model",
+        "ToolKind": "read", "Outcome": "rejected", "AnsweredBy": "user", "int | None": None,
+    }  # fmt: skip
+    required = [field for field in msgspec.structs.fields(kind) if field.required]
+    chosen = {field.name: values.get(kind_name(field.type), "x") for field in required}
+    return kind(**chosen | {name: [] for name in chosen if name in ("steps", "paths", "options", "hunks", "ranking")})
+
+
+def kind_name(type_: Any) -> str:
+    return getattr(type_, "__name__", str(type_))
