@@ -1,0 +1,172 @@
+"""`agentic demo`: the real daemon, a real client and the real tools, on answers that were recorded."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agentic.change import unified_diff
+from agentic.events import EditProposed, TurnFinished, decode
+from agentic_server.demo.connection import Connection, Json, ServerError, server_process
+from agentic_server.demo.document import Document
+from agentic_server.demo.editor import Editor
+from agentic_server.replay import ReplayServer
+from agentic_server.terminal import TerminalView
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+CASSETTE = Path(__file__).with_name("cassette.jsonl")
+SAMPLE = Path(__file__).with_name("sample")
+OPENED = "lighthouse/keeper.py"
+TASK = "One of the tests fails. Find out why, fix it, and run the tests to show that they pass."
+TYPED = "\n\nBefore winter: oil the third step.\n"
+"""What the user types into the docstring of the open module and does not save."""
+DAEMON = (sys.executable, "-m", "agentic_server", "serve")
+LIMIT_SECONDS = 180
+
+
+async def run_demo(
+    console: Console, cassette: Path = CASSETTE, pause: float = 0.01, daemon: Sequence[str] = DAEMON
+) -> int:
+    """Show a repair from task to passing tests; 0 only if they pass and the user's unsaved line was kept."""
+    console.print(
+        "[bold]The model's answers in this demo are recorded ones, served over HTTP on this machine.[/] "
+        "The daemon, the editor's side of the protocol and the tools are real."
+    )
+    scratch = _prepare()
+    try:
+        async with asyncio.timeout(LIMIT_SECONDS), ReplayServer(cassette, pause) as replay:
+            await _repair(console, scratch, replay, daemon)
+            passed = await _verdict(console, scratch / "project") and not replay.problems
+    except* (TimeoutError, ServerError, OSError, ValueError) as group:
+        for error in group.exceptions:
+            console.print(f"The demo broke: {error or type(error).__name__}", style="red", markup=False)
+        passed = False
+    if not passed:
+        console.print(f"What is left of it is in {scratch}; the daemon's own words are in daemon.log there.")
+        return 1
+    shutil.rmtree(scratch)
+    return 0
+
+
+def _prepare() -> Path:
+    """A scratch folder with a copy of the sample in `project`."""
+    scratch = Path(tempfile.mkdtemp(prefix="agentic-demo-")).resolve()
+    shutil.copytree(SAMPLE, scratch / "project", ignore=shutil.ignore_patterns("__pycache__"))
+    return scratch
+
+
+async def _repair(console: Console, scratch: Path, replay: ReplayServer, daemon: Sequence[str]) -> None:
+    """Run the task in the daemon and save what it did to the open document."""
+    with (scratch / "daemon.log").open("wb") as log:
+        async with (
+            server_process(daemon, scratch, _environment(scratch), log) as process,
+            asyncio.TaskGroup() as group,
+        ):
+            user = _Viewer(console, group)
+            editor = user.editor = Editor(scratch / "project", user)
+            editor.connection = Connection(process, editor.on_request, editor.on_notification)
+            reading = group.create_task(editor.connection.read())
+            await editor.initialize({"endpoints": [{"url": replay.url}], "mode": "ask"})
+            document = await _open_and_type(console, editor)
+            await editor.execute("agentic.runTask", {"task": TASK})
+            await asyncio.wait({user.finished, reading}, return_when=asyncio.FIRST_COMPLETED)
+            if not user.finished.done():
+                raise ServerError("The daemon ended in the middle of the task.")
+            await editor.save(document)
+            await editor.shut_down()
+    for problem in replay.problems:
+        console.print(f"The recording is stale. {problem}", style="red", markup=False)
+
+
+async def _open_and_type(console: Console, editor: Editor) -> Document:
+    """Open the module and type a line into its docstring, as a user might who has not saved yet."""
+    document = await editor.open(editor.folder / OPENED)
+    on_disk = document.text
+    await editor.type_at(document, document.text.index('"""', 3), TYPED)
+    console.print(f"\nThe editor has {OPENED} open, with text that is not saved:", markup=False)
+    TerminalView(console).show_diff(unified_diff(OPENED, on_disk, document.text, context=1))
+    return document
+
+
+async def _verdict(console: Console, project: Path) -> bool:
+    """Run the sample's own tests on the saved files, and look for what the user typed."""
+    console.print("\nThe demo saves the document and runs the sample's tests itself:", style="bold")
+    tests = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "unittest"),
+        cwd=project,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await tests.communicate()
+    console.print(output.decode(errors="replace").strip(), style="dim", markup=False)
+    kept = TYPED in (project / OPENED).read_text(encoding="utf-8")
+    for good, what in (
+        (tests.returncode == 0, "The tests pass."),
+        (kept, "The line that was not saved is still there."),
+    ):
+        console.print(f"✔ {what}" if good else f"✘ This is not so: {what}", style="green" if good else "red")
+    return kept and tests.returncode == 0
+
+
+def _environment(scratch: Path) -> Mapping[str, str]:
+    """The user's environment without their settings of Agentic; the model's stand-in is never behind a proxy."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AGENTIC_")}
+    return kept | {
+        "AGENTIC_STATE_DIR": str(scratch / "state"),
+        "XDG_CONFIG_HOME": str(scratch / "config"),
+        "NO_PROXY": "127.0.0.1",
+        "no_proxy": "127.0.0.1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+
+
+class _Viewer:
+    """The user of the demo: sees every event, accepts every edit and allows every command."""
+
+    editor: Editor
+
+    def __init__(self, console: Console, group: asyncio.TaskGroup) -> None:
+        self.finished: asyncio.Future[TurnFinished] = asyncio.get_running_loop().create_future()
+        self._console = console
+        self._view = TerminalView(console)
+        self._group = group
+
+    def on_event(self, event: Json) -> None:
+        known = decode(json.dumps(event))
+        self._view.render(known)
+        if isinstance(known, EditProposed):
+            self._group.create_task(self._accept(known))
+        elif isinstance(known, TurnFinished) and known.agent == "main" and not self.finished.done():
+            self.finished.set_result(known)
+
+    def on_edit(self, document: Document, edits: list[Json], applied: bool) -> None:
+        name = document.path.name
+        if applied:
+            self._say(f"{len(edits)} edit(s) applied to the open {name}, now version {document.version}, not saved")
+        else:
+            self._say(f"an edit of an older {name} than version {document.version} was refused")
+
+    def answer(self, question: Json) -> str:
+        allowed = next((option for option in question["options"] if option["kind"] == "allow_once"), None)
+        if allowed is None:
+            return ""
+        self._say(f"{question['title']}: the demo answers “{allowed['label']}”")
+        return str(allowed["id"])
+
+    async def _accept(self, proposal: EditProposed) -> None:
+        self._say("the demo accepts every hunk")
+        verdicts = {hunk.id: "accept" for hunk in proposal.hunks}
+        await self.editor.execute("agentic.review", {"itemId": proposal.item, "hunks": verdicts})
+
+    def _say(self, what: str) -> None:
+        self._view.show_line(f"  [editor] {what}", style="cyan")
