@@ -1,0 +1,185 @@
+"""One attempt's chunks, folded into events.
+
+`AnswerReader` is fed chunks in order. It knows which items were begun, so it can finish them all or withdraw them all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import msgspec
+
+from agentic.errors import StreamBroken
+from agentic.events import (
+    ItemWithdrawn,
+    ModelEvent,
+    Origin,
+    TextDelta,
+    TextFinished,
+    ThinkingDelta,
+    ThinkingFinished,
+    ToolCallDelta,
+    Usage,
+)
+from agentic.llm.wire import CallDelta, Chunk, Delta
+from agentic.task import new_id
+
+FAILED_REASONS = frozenset({"error", "abort"})
+"""Finish reasons with which servers say that they gave up (OpenRouter, SGLang)."""
+
+
+@dataclass(slots=True)
+class _Prose:
+    """A stretch of text or of thinking, still growing."""
+
+    thinking: bool
+    item: str
+    pieces: list[str] = field(default_factory=list[str])
+
+
+@dataclass(slots=True)
+class _Call:
+    """A tool call; nothing of it is shown before its name is known."""
+
+    server_id: str
+    index: int | None
+    item: str = ""
+    name: str = ""
+    arguments: str = ""
+    waiting: str = ""
+
+
+class AnswerReader:
+    """Reads one attempt. `finish_reason` is empty until the server has said that the answer is whole."""
+
+    def __init__(self, origin: Origin) -> None:
+        self.finish_reason = ""
+        self.usage = Usage()
+        self.origin = origin
+        self._prose: _Prose | None = None
+        self._calls: list[_Call] = []
+        self._items: list[str] = []
+
+    def read(self, chunk: Chunk) -> list[ModelEvent]:
+        """The events of one chunk; none where it holds nothing new. :raises StreamBroken: the server gave up."""
+        if chunk.usage is not None:
+            self.usage = chunk.usage.to_usage()
+        if not chunk.choices:
+            return []
+        choice = chunk.choices[0]
+        events = self._read_delta(choice.delta) if choice.delta is not None else []
+        if choice.finish_reason:
+            if choice.finish_reason in FAILED_REASONS:
+                raise StreamBroken(f"The server ended the answer with the finish reason {choice.finish_reason}.")
+            self.finish_reason = choice.finish_reason
+        return events
+
+    def finish(self) -> list[ModelEvent]:
+        """The events that complete the answer's open items. :raises StreamBroken: a tool call never got its name."""
+        events = self._finish_prose()
+        for call in self._calls:
+            if not call.name:
+                raise StreamBroken("The server sent a tool call without a name.")
+            if not call.arguments:
+                events.append(self._grow(call, "{}"))
+        if self._calls and self.finish_reason == "stop":
+            self.finish_reason = "tool_calls"
+        return events
+
+    def withdraw(self) -> list[ModelEvent]:
+        """Take back every item that was begun."""
+        return [ItemWithdrawn(**self.origin, item=item) for item in self._items]
+
+    def _read_delta(self, delta: Delta) -> list[ModelEvent]:
+        events: list[ModelEvent] = []
+        if thought := delta.reasoning or delta.reasoning_content:
+            events += self._add_prose(thought, thinking=True)
+        if delta.content:
+            events += self._add_prose(delta.content, thinking=False)
+        for piece in delta.tool_calls or ():
+            events += self._finish_prose()
+            events += self._add_to_call(piece)
+        return events
+
+    def _add_prose(self, text: str, *, thinking: bool) -> list[ModelEvent]:
+        events: list[ModelEvent] = []
+        prose = self._prose
+        if prose is None or prose.thinking is not thinking:
+            events += self._finish_prose()
+            prose = self._prose = _Prose(thinking, self._begin(new_id("think" if thinking else "text")))
+        prose.pieces.append(text)
+        event = ThinkingDelta if thinking else TextDelta
+        events.append(event(**self.origin, item=prose.item, text=text))
+        return events
+
+    def _finish_prose(self) -> list[ModelEvent]:
+        prose, self._prose = self._prose, None
+        if prose is None:
+            return []
+        event = ThinkingFinished if prose.thinking else TextFinished
+        return [event(**self.origin, item=prose.item, text="".join(prose.pieces))]
+
+    def _add_to_call(self, piece: CallDelta) -> list[ModelEvent]:
+        name = (piece.function.name if piece.function else None) or ""
+        arguments = _arguments_text(piece)
+        call = self._call_of(piece, name)
+        if call.name:
+            return [self._grow(call, arguments)] if arguments else []
+        call.waiting += arguments
+        if not name:
+            return []
+        taken = {other.item for other in self._calls}
+        known = call.server_id and call.server_id not in taken
+        call.name, call.item = name, self._begin(call.server_id if known else new_id("call"))
+        return [self._grow(call, call.waiting)]
+
+    def _call_of(self, piece: CallDelta, name: str) -> _Call:
+        """The call that a piece belongs to, or a new one."""
+        call = self._known_call(piece)
+        if call is None or _starts_another(piece, name, call):
+            call = _Call(piece.id or "", piece.index)
+            self._calls.append(call)
+        return call
+
+    def _known_call(self, piece: CallDelta) -> _Call | None:
+        newest_first = reversed(self._calls)
+        if piece.index is not None:
+            return next((call for call in newest_first if call.index == piece.index), None)
+        if piece.id:
+            return next((call for call in newest_first if call.server_id == piece.id), None)
+        return next(newest_first, None)
+
+    def _grow(self, call: _Call, arguments: str) -> ToolCallDelta:
+        call.arguments += arguments
+        return ToolCallDelta(**self.origin, item=call.item, name=call.name, arguments=arguments)
+
+    def _begin(self, item: str) -> str:
+        self._items.append(item)
+        return item
+
+
+def _arguments_text(piece: CallDelta) -> str:
+    arguments = piece.function.arguments if piece.function else None
+    if isinstance(arguments, dict):
+        return msgspec.json.encode(arguments).decode()
+    return arguments or ""
+
+
+def _starts_another(piece: CallDelta, name: str, call: _Call) -> bool:
+    """Whether a piece that points at a known call is the first of another one.
+
+    Some servers repeat id and name in every piece; others give every call the index 0, or none. A name with another id
+    begins another call, and so does a name after arguments that are already whole.
+    """
+    if not name or not call.name:
+        return False
+    if piece.id and call.server_id:
+        return piece.id != call.server_id
+    return _is_whole(call.arguments)
+
+
+def _is_whole(arguments: str) -> bool:
+    try:
+        return isinstance(msgspec.json.decode(arguments), dict)
+    except msgspec.DecodeError:
+        return False

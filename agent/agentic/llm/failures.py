@@ -1,0 +1,121 @@
+"""From what the client raises to our errors, each with a hint that says what to change."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, cast
+
+import httpx2
+import openai
+
+from agentic.errors import (
+    ContextOverflow,
+    DeadlineExceeded,
+    EndpointUnreachable,
+    ModelError,
+    RequestRefused,
+    ServerBusy,
+    StreamBroken,
+)
+
+CLIENT_FAILURES = (
+    openai.OpenAIError,
+    httpx2.HTTPError,
+    httpx2.InvalidURL,
+    ValueError,
+    AttributeError,
+    TypeError,
+    KeyError,
+)
+"""What the client lets out of a request: its own errors and, on garbage, bare decoding and attribute errors."""
+
+_OVERFLOW = re.compile(
+    r"maximum context length|context[_ ]length[_ ]exceeded|exceed_context_size|available context size"
+    r"|longer than the model's context|n_keep .* n_ctx|context size has been exceeded|keep the first \d+ tokens",
+    re.IGNORECASE,
+)
+_WINDOW = re.compile(
+    r"maximum context length (?:is|of) (\d+)|available context size \((\d+)|n_ctx[^\d]{1,4}(\d+)", re.IGNORECASE
+)
+_BUSY = frozenset({408, 409, 425, 429})
+_LONGEST_MESSAGE = 500
+
+
+def model_error(error: Exception, url: str, models: Sequence[str] = ()) -> ModelError:
+    """What went wrong at the endpoint `url`, which is known to offer `models`."""
+    if isinstance(error, ModelError):
+        return error
+    words = message_of(error)
+    if isinstance(error, openai.APIError) and _OVERFLOW.search(f"{words} {error.body}"):
+        return ContextOverflow(f"The prompt does not fit the model's context window: {words}", _OVERFLOW_HINT)
+    if isinstance(error, openai.APIStatusError):
+        return _status_error(error.status_code, words, url, models)
+    if isinstance(error, openai.APIConnectionError):
+        return _connection_error(error, url)
+    if isinstance(error, openai.APIError):
+        return StreamBroken(f"{url} reported a failure in the middle of its answer: {words}", _LOG_HINT)
+    if isinstance(error, httpx2.InvalidURL):
+        return EndpointUnreachable(f"{url} is no web address: {words}", "Write it like http://localhost:8001/v1.")
+    return StreamBroken(f"{url} sent something unreadable: {type(error).__name__}: {words}", _LOG_HINT)
+
+
+def window_told(error: ModelError) -> int | None:
+    """The context window in tokens, where the server's refusal names it."""
+    found = _WINDOW.search(str(error)) if isinstance(error, ContextOverflow) else None
+    return int(found[found.lastindex or 1]) if found else None
+
+
+def wait_told(error: ModelError) -> float:
+    """The seconds that the server asks to wait (`Retry-After`); 0 where it does not ask."""
+    cause = error.__cause__
+    if not isinstance(cause, openai.APIStatusError):
+        return 0.0
+    try:
+        return max(0.0, float(cause.response.headers.get("retry-after", "0")))
+    except ValueError:
+        return 0.0
+
+
+def message_of(error: Exception) -> str:
+    """The server's own words: `{"error": {"message"}}`, `{"error": "…"}`, `{"detail": …}`, plain text."""
+    words: Any = error.body if isinstance(error, openai.APIError) and error.body else error
+    for key in ("error", "message", "detail"):
+        if isinstance(words, dict):
+            words = cast("dict[str, Any]", words).get(key, words)
+    return " ".join(str(words).split())[:_LONGEST_MESSAGE]
+
+
+_OVERFLOW_HINT = "Shorten or compact the conversation, or start the server with a larger context."
+_LOG_HINT = "Look into the server's log."
+_KEY_HINT = "Set the key of this endpoint, or check that it is still valid."
+_TOOLS_HINT = "Start vLLM with --enable-auto-tool-choice and --tool-call-parser (hermes, openai, qwen3_xml, …)."
+
+
+def _status_error(status: int, words: str, url: str, models: Sequence[str]) -> ModelError:
+    said = f"{url} answered {status}: {words}"
+    if status in _BUSY or status >= 500:
+        return ServerBusy(said, "Wait until the server is ready, or look into its log.")
+    if status in (401, 403):
+        return RequestRefused(said, _KEY_HINT)
+    if "--enable-auto-tool-choice" in words:
+        return RequestRefused(said, _TOOLS_HINT)
+    if status == 404 and models:
+        return RequestRefused(said, f"Set the model to one of those on offer: {', '.join(models)}.")
+    if status == 404:
+        return RequestRefused(said, "Check the model's name, and that the base URL ends in /v1.")
+    return RequestRefused(said, "The server does not accept this request; its message says why.")
+
+
+def _connection_error(error: openai.APIConnectionError, url: str) -> ModelError:
+    cause = error.__cause__
+    if isinstance(error, openai.APITimeoutError):
+        return DeadlineExceeded(
+            f"No connection to {url} within the deadline `connect`.", "Check the address and the network."
+        )
+    if isinstance(cause, httpx2.ConnectError | httpx2.UnsupportedProtocol | httpx2.ProxyError):
+        return EndpointUnreachable(
+            f"Nothing answers at {url}: {cause or error}.",
+            "Start the model server, or point --base-url at a running one.",
+        )
+    return StreamBroken(f"The connection to {url} broke: {cause or error}.", _LOG_HINT)
