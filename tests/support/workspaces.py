@@ -1,0 +1,78 @@
+"""Workspaces to test against: one factory for each implementation of the port.
+
+A factory gets an empty folder and the files it shall hold (bytes are for what is no text), and gives the workspace
+together with the means to change files behind its back. To put another implementation under the contract, add its
+factory to `FACTORIES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from agentic.disk.workspace import DiskWorkspace
+from agentic.ports.workspace import MemoryWorkspace, Workspace
+from agentic.safety.paths import Roots
+
+Content = str | bytes
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A workspace under test. `put` writes a file behind its back (None deletes it), `peek` gives what it holds."""
+
+    name: str
+    workspace: Workspace
+    put: Callable[[str, str | None], None]
+    peek: Callable[[str], str | None]
+    close: Callable[[], Awaitable[None]]
+    holds_bytes: bool = True
+    """Whether files are bytes; a dict of texts knows no binary files and no byte order marks."""
+
+
+Factory = Callable[[Path, Mapping[str, Content]], Awaitable[Bench]]
+
+
+async def memory(_: Path, files: Mapping[str, Content]) -> Bench:
+    workspace = MemoryWorkspace({path: text for path, text in files.items() if isinstance(text, str)})
+
+    def put(path: str, text: str | None) -> None:
+        if text is None:
+            del workspace.files[path]
+        else:
+            workspace.files[path] = text
+            workspace.versions[path] = workspace.versions.get(path, 0) + 1
+
+    async def close() -> None:
+        return None
+
+    return Bench("memory", workspace, put, workspace.files.get, close, holds_bytes=False)
+
+
+async def disk(folder: Path, files: Mapping[str, Content]) -> Bench:
+    root = folder / "workspace"
+    root.mkdir()
+    for path, text in files.items():
+        write(root / path, text)
+    workspace = DiskWorkspace(Roots([root]))
+
+    def put(path: str, text: str | None) -> None:
+        if text is None:
+            (root / path).unlink()
+        else:
+            write(root / path, text)
+
+    def peek(path: str) -> str | None:
+        return (root / path).read_bytes().decode() if (root / path).exists() else None
+
+    return Bench("disk", workspace, put, peek, workspace.close)
+
+
+FACTORIES: dict[str, Factory] = {"memory": memory, "disk": disk}
+
+
+def write(place: Path, content: Content) -> None:
+    """Put a file on the disk, byte for byte."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(content if isinstance(content, bytes) else content.encode())
