@@ -87,7 +87,10 @@ def work(how: str, on_disk: str, document: Json, text: str) -> None:
         {"id": "yes", "label": "Allow", "kind": "allow_once"},
     ]
     question = {"questionId": "q", "title": "Run the tests", "detail": "python3", "options": options, "freeText": False}
-    assert ask("agentic/ask", question) == {"option": "yes"}
+    send({"id": "ours", "method": "agentic/ask", "params": question})
+    expect("textDocument/didSave")
+    answered = read()
+    assert answered["result"] == {"option": "yes"}, answered
     event("turnFinished", stopReason="end_turn", summary="It works.", metrics={}, files=[path])
 
 

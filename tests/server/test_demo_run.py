@@ -44,6 +44,7 @@ async def test_the_demo_shows_the_repair_and_checks_it_itself(tape: Path) -> Non
         "    +Before winter: oil the third step.",
         "    +TOP_FLOOR)",
         "  [editor] 1 edit(s) applied to the open keeper.py, now version 3, not saved",
+        "  [editor] the demo saves keeper.py, so that the command sees it",
         "  [editor] Run the tests: the demo answers “Allow”",
         "✔ The tests pass.",
         "✔ The line that was not saved is still there.",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+import signal
+import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,7 +18,7 @@ import pytest
 from agentic_server import cassette
 from agentic_server.cassette import Exchange
 from agentic_server.plain_http import LoopbackServer, Request, answer_head
-from agentic_server.record import Upstream, recorder, run_recorder
+from agentic_server.record import Upstream, record, recorder
 from agentic_server.replay import ReplayServer
 
 TASK = {"role": "user", "content": "Light the lamp."}
@@ -125,9 +127,22 @@ async def test_a_server_that_is_not_there_is_said_to_be(tmp_path: Path, free_url
     assert "Is it running" in answer.json()["error"]["message"]
 
 
-async def test_a_bad_url_is_told_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert await run_recorder("gpu:8000", tmp_path / "tape.jsonl") == 2
+def test_a_bad_url_is_told_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert record("gpu:8000", "", tmp_path / "tape.jsonl") == 2
     assert "'gpu:8000' is no http or https URL" in capsys.readouterr().err
+
+
+async def test_the_proxy_runs_until_it_is_interrupted(tmp_path: Path, free_url: Callable[[], str]) -> None:
+    out = tmp_path / "tape.jsonl"
+    code = f"import sys; from agentic_server.record import record; sys.exit(record({free_url()!r}, '', {str(out)!r}))"
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stderr=asyncio.subprocess.PIPE)
+    assert process.stderr is not None
+    async with asyncio.timeout(60):
+        said = (await process.stderr.readline()).decode()
+        url = said.split("Point Agentic at ")[1].split(" ", maxsplit=1)[0]
+        assert (await complete(url, stream=False)).status_code == 502
+        process.send_signal(signal.SIGINT)
+        assert await process.wait() == 0
 
 
 @pytest.fixture

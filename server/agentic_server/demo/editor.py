@@ -38,7 +38,7 @@ class User(Protocol):
         """The server's edits were applied to a document, or refused because they were stale."""
         ...
 
-    def answer(self, question: Json) -> str:
+    async def answer(self, question: Json) -> str:
         """The id of the option to choose, of `agentic/ask`'s `options`; empty for none."""
         ...
 
@@ -90,7 +90,8 @@ class Editor:
 
     async def save(self, document: Document) -> None:
         document.save()
-        await self.connection.notify("textDocument/didSave", {"textDocument": {"uri": document.uri}})
+        params = {"textDocument": {"uri": document.uri}, "text": document.text}
+        await self.connection.notify("textDocument/didSave", params)
 
     async def execute(self, command: str, argument: Json) -> Any:
         return await self.connection.request("workspace/executeCommand", {"command": command, "arguments": [argument]})
@@ -104,7 +105,7 @@ class Editor:
             case "workspace/applyEdit":
                 return await self._apply(params["edit"])
             case "agentic/ask":
-                return {"option": self._user.answer(params)}
+                return {"option": await self._user.answer(params)}
             case "workspace/configuration":
                 return [None for _ in params["items"]]
             case "window/workDoneProgress/create" | "client/registerCapability" | "client/unregisterCapability":

@@ -18,7 +18,7 @@ from agentic_server.demo.connection import Connection, Json, ServerError, server
 from agentic_server.demo.document import Document
 from agentic_server.demo.editor import Editor
 from agentic_server.replay import ReplayServer
-from agentic_server.terminal import TerminalView
+from agentic_server.terminal import TerminalView, terminal_console
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,9 +34,10 @@ LIMIT_SECONDS = 180
 
 
 async def run_demo(
-    console: Console, cassette: Path = CASSETTE, pause: float = 0.01, daemon: Sequence[str] = DAEMON
+    console: Console | None = None, cassette: Path = CASSETTE, pause: float = 0.01, daemon: Sequence[str] = DAEMON
 ) -> int:
     """Show a repair from task to passing tests; 0 only if they pass and the user's unsaved line was kept."""
+    console = console or terminal_console()
     console.print(
         "[bold]The model's answers in this demo are recorded ones, served over HTTP on this machine.[/] "
         "The daemon, the editor's side of the protocol and the tools are real."
@@ -131,7 +132,10 @@ def _environment(scratch: Path) -> Mapping[str, str]:
 
 
 class _Viewer:
-    """The user of the demo: sees every event, accepts every edit and allows every command."""
+    """The user of the demo: sees every event, accepts every edit and allows every command.
+
+    Before they allow a command they save what the agent has edited, as anyone would who wants to see it run.
+    """
 
     editor: Editor
 
@@ -140,6 +144,7 @@ class _Viewer:
         self._console = console
         self._view = TerminalView(console)
         self._group = group
+        self._edited: dict[str, Document] = {}
 
     def on_event(self, event: Json) -> None:
         known = decode(json.dumps(event))
@@ -152,14 +157,19 @@ class _Viewer:
     def on_edit(self, document: Document, edits: list[Json], applied: bool) -> None:
         name = document.path.name
         if applied:
+            self._edited[name] = document
             self._say(f"{len(edits)} edit(s) applied to the open {name}, now version {document.version}, not saved")
         else:
             self._say(f"an edit of an older {name} than version {document.version} was refused")
 
-    def answer(self, question: Json) -> str:
+    async def answer(self, question: Json) -> str:
         allowed = next((option for option in question["options"] if option["kind"] == "allow_once"), None)
         if allowed is None:
             return ""
+        while self._edited:
+            name, document = self._edited.popitem()
+            await self.editor.save(document)
+            self._say(f"the demo saves {name}, so that the command sees it")
         self._say(f"{question['title']}: the demo answers “{allowed['label']}”")
         return str(allowed["id"])
 
