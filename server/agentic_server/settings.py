@@ -28,6 +28,7 @@ from msgspec import Meta
 
 from agentic import task
 from agentic.errors import SettingsError
+from agentic.store.paths import database_path
 from agentic.task import Mode
 from agentic_server.validation import Invalid, Json, convert, resolve, type_name, value_at
 
@@ -109,12 +110,6 @@ class Settings(_Group, frozen=True):
             " auto: what the client is known to do well."
         ),
     ] = "auto"
-    on_disconnect: Annotated[
-        Literal["stop", "detach"],
-        Meta(
-            description="What happens to a turn when the editor goes away. stop: it is cancelled; detach: it goes on."
-        ),
-    ] = "stop"
     temperature: Annotated[
         Annotated[float, Meta(ge=0, le=2)] | None,
         Meta(description="Sampling temperature, 0 to 2; not set: the server's own."),
@@ -124,18 +119,19 @@ class Settings(_Group, frozen=True):
     ] = None
     state_dir: Annotated[
         str,
-        Meta(description="Where sessions are kept; empty: `agentic` under `$XDG_STATE_HOME` (`~/.local/state`)."),
+        Meta(
+            description="Where sessions are kept; empty: the platform's own place, on Linux `agentic` under"
+            " `$XDG_STATE_HOME` (`~/.local/state`)."
+        ),
     ] = ""
 
     def task_limits(self) -> task.Limits:
         """The limits in the agent's own words."""
         return task.Limits(**msgspec.structs.asdict(self.limits))
 
-    def state_path(self, environment: Mapping[str, str] = os.environ) -> Path:
-        """The folder that sessions are kept in."""
-        if self.state_dir:
-            return Path(self.state_dir).expanduser()
-        return Path(environment.get("XDG_STATE_HOME") or "~/.local/state").expanduser() / "agentic"
+    def database(self) -> Path:
+        """The file that sessions are kept in."""
+        return Path(self.state_dir).expanduser() / database_path().name if self.state_dir else database_path()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import json
 import re
 from pathlib import Path
 from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, cast, get_args, get_origin, get_type_hints
 
 import jsonschema
 import msgspec
@@ -32,7 +32,9 @@ def values(hint: Any) -> st.SearchStrategy[Any]:
     if hint is float:
         return st.floats(allow_nan=False, allow_infinity=False)
     if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
-        return st.builds(hint, **{name: values(inner) for name, inner in get_type_hints(hint).items()})
+        return st.builds(
+            cast("type[Any]", hint), **{name: values(inner) for name, inner in get_type_hints(hint).items()}
+        )
     if get_origin(hint) is list:
         return st.lists(values(get_args(hint)[0]), max_size=3)
     if get_origin(hint) is UnionType:
