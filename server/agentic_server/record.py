@@ -56,6 +56,18 @@ class Upstream:
         return "\r\n".join(lines).encode("latin-1") + request.body
 
 
+def record(upstream: str, key: str, out: str | Path, port: int = 0) -> int:
+    """`agentic record`: run the proxy until Ctrl-C. Gives the exit code."""
+    try:
+        asyncio.run(_run(Upstream(upstream, key), Path(out), port))
+    except (OSError, ValueError) as error:
+        sys.stderr.write(f"agentic record: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("\n")
+    return 0
+
+
 @asynccontextmanager
 async def recorder(upstream: Upstream, out: Path, port: int = 0) -> AsyncGenerator[str]:
     """Run the proxy while the block runs; gives the base URL for an OpenAI client."""
@@ -74,16 +86,11 @@ async def recorder(upstream: Upstream, out: Path, port: int = 0) -> AsyncGenerat
         yield f"{server.url}/v1"
 
 
-async def run_recorder(upstream: str, out: str | Path, key: str = "", port: int = 0) -> int:
-    """`agentic record`: run the proxy until it is cancelled. Gives the exit code where it cannot start."""
-    try:
-        async with recorder(Upstream(upstream, key), Path(out), port) as url:
-            sys.stderr.write(f"Recording to {out}. Point Agentic at {url} instead of {upstream}; end with Ctrl-C.\n")
-            sys.stderr.flush()
-            await asyncio.Event().wait()
-    except (OSError, ValueError) as error:
-        sys.stderr.write(f"agentic record: {error}\n")
-    return 2
+async def _run(upstream: Upstream, out: Path, port: int) -> None:
+    async with recorder(upstream, out, port) as url:
+        sys.stderr.write(f"Recording to {out}. Point Agentic at {url} instead of {upstream.url}; end with Ctrl-C.\n")
+        sys.stderr.flush()
+        await asyncio.Event().wait()
 
 
 async def _pass_on(upstream: Upstream, request: Request, writer: asyncio.StreamWriter, answer: bytearray) -> None:

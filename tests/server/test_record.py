@@ -18,7 +18,7 @@ import pytest
 from agentic_server import cassette
 from agentic_server.cassette import Exchange
 from agentic_server.plain_http import LoopbackServer, Request, answer_head
-from agentic_server.record import Upstream, recorder, run_recorder
+from agentic_server.record import Upstream, record, recorder
 from agentic_server.replay import ReplayServer
 
 TASK = {"role": "user", "content": "Light the lamp."}
@@ -127,8 +127,8 @@ async def test_a_server_that_is_not_there_is_said_to_be(tmp_path: Path, free_url
     assert "Is it running" in answer.json()["error"]["message"]
 
 
-async def test_a_bad_url_is_told_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert await run_recorder("gpu:8000", tmp_path / "tape.jsonl") == 2
+def test_a_bad_url_is_told_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert record("gpu:8000", "", tmp_path / "tape.jsonl") == 2
     assert "'gpu:8000' is no http or https URL" in capsys.readouterr().err
 
 
