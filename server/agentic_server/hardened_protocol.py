@@ -129,6 +129,7 @@ class HardenedProtocol(LanguageServerProtocol):
                 self._send_error(message_id, INVALID_PARAMS, f"the params do not fit {method}: {causes_of(error)}")
                 return
             self._initialized = True
+            self._shutdown = method == types.SHUTDOWN
             copy_context().run(self._handle_request, message_id, method, request.params)
 
     def _feed_notification(self, message: Message) -> None:
@@ -142,6 +143,7 @@ class HardenedProtocol(LanguageServerProtocol):
         except Exception as error:
             log.warning("cannot decode the notification %s", method, exc_info=error)
             return
+        self._shutdown = self._shutdown or method == types.SHUTDOWN
         copy_context().run(self._handle_notification, method, getattr(notification, "params", None))
 
     def _feed_response(self, message: Message) -> None:
@@ -329,7 +331,6 @@ class HardenedProtocol(LanguageServerProtocol):
 
     async def _on_shutdown(self, *_: Any) -> None:
         """Ends what runs and answers when it has ended; from here on nothing but `exit` and answers is taken."""
-        self._shutdown = True
         this = asyncio.current_task()
         running: list[Any] = list(self._request_futures.values())
         for future in running:

@@ -174,8 +174,12 @@ class RawClient:
     async def exit_code(self, timeout: float = 30) -> int:
         """Waits for the process to end; what it had sent by then has been read."""
         code = await asyncio.wait_for(self.process.wait(), timeout)
-        await asyncio.wait_for(asyncio.gather(*self._tasks, return_exceptions=True), timeout)
+        await self.end_of_output(timeout)
         return code
+
+    async def end_of_output(self, timeout: float = 30) -> None:
+        """Waits until nobody holds the other end of the output any more, and all of it has been read."""
+        await asyncio.wait_for(asyncio.gather(*self._tasks, return_exceptions=True), timeout)
 
     async def kill(self) -> None:
         """Ends the process, however it stands."""
