@@ -8,6 +8,7 @@ The stream opens with `turnStarted` and ends with `turnFinished`, whatever happe
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, cast
@@ -20,12 +21,20 @@ from agentic.context.history import History
 from agentic.context.prompts import load
 from agentic.control.state import TurnState, fresh
 from agentic.errors import AgenticError, ModelError, StoreError
-from agentic.events import EditResolved, ErrorRaised, Event, TurnFinished, TurnStarted
+from agentic.events import (
+    EditResolved,
+    ErrorRaised,
+    Event,
+    IterationStarted,
+    ToolStarted,
+    TurnFinished,
+    TurnStarted,
+)
 from agentic.graph.build import ENTRY_AND_EXIT, Graph, compiled
 from agentic.graph.turn import Ports, Turn
-from agentic.task import StopReason, Task
+from agentic.task import StopReason, Task, title_of
 
-TITLE_LENGTH = 80
+log = logging.getLogger(__name__)
 
 
 class Run:
@@ -38,6 +47,8 @@ class Run:
         self._turn = Turn(task, ports, history)
         self._events = self._play()
         self._state: TurnState = fresh()
+        self._iterations = 0
+        self._calls = 0
 
     def __aiter__(self) -> AsyncGenerator[Event]:
         return self._events
@@ -54,13 +65,12 @@ class Run:
         task, turn = self.task, self._turn
         stop: StopReason = "error"
         try:
-            await turn.ports.store.open_session(task.session, title(task.text), list(turn.ports.workspace.roots))
+            await turn.ports.store.open_session(task.session, title_of(task.text), list(turn.ports.workspace.roots))
             yield TurnStarted(**turn.origin, text=task.text, mode=task.mode)
             await turn.ports.model.connect()
             await turn.history.load()
             async for event in self._graph_events():
-                if isinstance(event, EditResolved) and event.outcome == "applied" and event.path not in turn.files:
-                    turn.files.append(event.path)
+                self._count(event)
                 yield event
             stop = self._state["stop"] or "error"
         except GraphRecursionError:
@@ -69,6 +79,10 @@ class Run:
         except (ModelError, StoreError) as error:
             turn.summary = f"{error} {error.hint}".strip()
             yield ErrorRaised(**turn.origin, code=error.code, message=str(error), hint=error.hint)
+        except Exception as error:
+            log.exception("the turn %s broke", task.turn)
+            turn.summary = f"A defect of Agentic ended the turn: {type(error).__name__}: {error}"
+            yield ErrorRaised(**turn.origin, code="internal", message=turn.summary, hint="The log has the details.")
         yield self._finished(stop)
 
     async def _graph_events(self) -> AsyncGenerator[Event]:
@@ -94,13 +108,25 @@ class Run:
             return None
         return self._state
 
+    def _count(self, event: Event) -> None:
+        """Keep the figures that the turn's end tells; from events, so that a cut-off turn tells them too."""
+        match event:
+            case IterationStarted():
+                self._iterations += 1
+            case ToolStarted():
+                self._calls += 1
+            case EditResolved(outcome="applied") if event.path not in self._turn.files:
+                self._turn.files.append(event.path)
+            case _:
+                pass
+
     def _finished(self, stop: StopReason) -> TurnFinished:
         turn = self._turn
         metrics = msgspec.structs.replace(
             turn.metrics,
             seconds=round(time.monotonic() - turn.started, 3),
-            iterations=self._state["iteration"],
-            tool_calls=self._state["calls"],
+            iterations=self._iterations,
+            tool_calls=self._calls,
         )
         return TurnFinished(**turn.origin, stop_reason=stop, summary=turn.summary, metrics=metrics, files=turn.files)
 
@@ -123,9 +149,3 @@ async def run_to_end(task: Task, ports: Ports) -> TurnFinished:
     if not isinstance(last, TurnFinished):
         raise AgenticError("The run ended without a result.")
     return last
-
-
-def title(text: str) -> str:
-    """A session's title: the first line of its first task, shortened."""
-    line = text.strip().split("\n", 1)[0]
-    return line if len(line) <= TITLE_LENGTH else line[: TITLE_LENGTH - 1] + "…"

@@ -19,11 +19,21 @@ StopReason = Literal["end_turn", "max_tokens", "max_iterations", "max_time", "re
 """Why a turn ended. `end_turn`: the model said it is done."""
 
 
+TITLE_LENGTH = 80
+"""Characters of a title at most."""
+
+
 def narrower(asked: Mode | None, allowed: Mode) -> Mode:
     """The mode of a task: what was asked for, but never wider than the user's own setting."""
     if asked is None:
         return allowed
     return MODES[min(MODES.index(asked), MODES.index(allowed))]
+
+
+def title_of(text: str) -> str:
+    """A task's title: its first line, shortened."""
+    line = text.strip().split("\n", 1)[0]
+    return line if len(line) <= TITLE_LENGTH else line[: TITLE_LENGTH - 1] + "…"
 
 
 def new_id(prefix: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
 
 from agentic.events import (
     EditProposed,
@@ -24,19 +24,18 @@ TEXT_INTERVAL = 0.25
 TEXT_LENGTH = 80
 
 
-class Notify(Protocol):
-    """Sends a notification."""
-
-    def __call__(self, method: str, params: Any) -> None: ...
+Send = Callable[[str | int, Mapping[str, object]], None]
+"""Sends a value to a token."""
 
 
 class Progress:
     """Reports to one work-done token. Every report carries a percentage: some clients drop those that do not."""
 
-    def __init__(self, notify: Notify, token: str | int, title: str) -> None:
-        self._notify = notify
+    def __init__(self, send: Send, token: str | int, title: str) -> None:
         self._token = token
+        self._send_value = send
         self._text = ""
+        self._item = ""
         self._last_text = 0.0
         self._percentage = 0
         self._ended = False
@@ -45,7 +44,7 @@ class Progress:
     def show(self, event: Event) -> None:
         """Report the event, where it is one to report."""
         if isinstance(event, TextDelta):
-            self._show_text(event.text)
+            self._show_text(event)
             return
         if isinstance(event, TurnFinished):
             self.end(f"{event.stop_reason}: {event.summary}".strip(": "))
@@ -60,8 +59,9 @@ class Progress:
             self._ended = True
             self._send({"kind": "end", "message": _line(message)})
 
-    def _show_text(self, text: str) -> None:
-        self._text = (self._text + text)[-400:]
+    def _show_text(self, delta: TextDelta) -> None:
+        self._text = (self._text + delta.text)[-400:] if delta.item == self._item else delta.text
+        self._item = delta.item
         if time.monotonic() - self._last_text >= TEXT_INTERVAL:
             self._last_text = time.monotonic()
             self._report(_line(self._text.rstrip().rsplit("\n", 1)[-1], keep_end=True))
@@ -69,8 +69,8 @@ class Progress:
     def _report(self, message: str) -> None:
         self._send({"kind": "report", "message": message, "percentage": self._percentage})
 
-    def _send(self, value: dict[str, Any]) -> None:
-        self._notify("$/progress", {"token": self._token, "value": value})
+    def _send(self, value: Mapping[str, object]) -> None:
+        self._send_value(self._token, value)
 
 
 def _message(event: Event) -> str:

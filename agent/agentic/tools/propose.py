@@ -62,6 +62,9 @@ async def propose(context: ToolContext, call: str, tool: str, arguments: str, ch
         diff,
         binding(tool, arguments, ".", change.before),
     )
+    if context.approval == "ask":
+        # Before the event: whoever sees it may answer at once.
+        await context.store.offer(item, proposal.binding, time.time() + APPROVAL_SECONDS)
     context.emit(_proposed(context, proposal))
     resolution = _Resolution("failed", _BROKEN, _BROKEN.text)
     try:
@@ -77,7 +80,6 @@ async def propose(context: ToolContext, call: str, tool: str, arguments: str, ch
 async def _resolve(context: ToolContext, proposal: Proposal) -> _Resolution:
     if context.approval == "allow":
         return await _apply(context, _Reviewed(proposal.change, Verdict(by="policy"), {}))
-    await context.store.offer(proposal.id, proposal.binding, time.time() + APPROVAL_SECONDS)
     verdict = await context.asker.review(proposal)
     reviewed = _keep(proposal, verdict)
     if not reviewed.change.edits:
@@ -175,7 +177,7 @@ def _report(reviewed: _Reviewed, applied: Applied) -> str:
     if not applied.saved:
         lines.append("It stands in the editor, not yet saved to disk.")
     lines += _verdict_lines(reviewed)
-    lines.append(excerpt(applied.text, _places(change.before, applied.text)))
+    lines.append(excerpt(applied.text, _places(change, applied.text)))
     return "\n".join(lines)
 
 
@@ -191,11 +193,11 @@ def _verdict_lines(reviewed: _Reviewed) -> list[str]:
     return lines
 
 
-def _places(before: str, after: str) -> Sequence[tuple[int, int]]:
-    """Where the new text differs, as spans of it."""
+def _places(change: Change, after: str) -> Sequence[tuple[int, int]]:
+    """Where the new text differs from the one before, as spans of it."""
     places: list[tuple[int, int]] = []
     moved = 0
-    for edit in minimal_edits(before, after):
+    for edit in change.edits if change.after == after else minimal_edits(change.before, after):
         start = edit.start + moved
         places.append((start, start + len(edit.new)))
         moved += len(edit.new) - (edit.end - edit.start)

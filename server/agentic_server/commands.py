@@ -1,0 +1,142 @@
+"""The commands: one handler each, from typed params to a typed result. Short, and none of them waits for a turn."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from agentic.errors import AgenticError, UnknownSession
+from agentic.task import new_id
+from agentic_server import protocol as wire
+from agentic_server.doctor import examine
+from agentic_server.tasks import task_of
+from agentic_server.transcript import transcript_of
+from agentic_server.undo import undo_turn
+
+if TYPE_CHECKING:
+    from agentic_server.daemon import Daemon
+
+Handler = Callable[["Daemon", Any], Awaitable[msgspec.Struct]]
+
+
+async def run_task(daemon: Daemon, params: wire.RunTaskParams) -> wire.TurnIds:
+    """Start a turn; what comes of it arrives as events."""
+    settings = await daemon.settings()
+    await daemon.store()
+    session = params.session_id or new_id("s")
+    if params.session_id:
+        await daemon.known_session(params.session_id)
+    task = task_of(params, session, settings, daemon.editor)
+    await daemon.start(task)
+    return wire.TurnIds(session, task.turn)
+
+
+async def cancel(daemon: Daemon, params: wire.CancelParams) -> wire.CancelResult:
+    """Cancel running turns; `turnFinished` confirms each."""
+    turns = daemon.running(params.session_id, params.turn_id)
+    for turn in turns:
+        turn.cancel()
+    return wire.CancelResult(bool(turns))
+
+
+async def steer(daemon: Daemon, params: wire.SteerParams) -> wire.SteerResult:
+    """Say something to a running turn."""
+    turns = [turn for turn in daemon.running(params.session_id) if turn.run is not None]
+    for turn in turns:
+        turn.steer(params.text)
+    return wire.SteerResult(bool(turns))
+
+
+async def respond(daemon: Daemon, params: wire.RespondParams) -> wire.RespondResult:
+    """Answer a question."""
+    return wire.RespondResult(daemon.editor.asker.answer(params.question_id, params.option, params.text or ""))
+
+
+async def review(daemon: Daemon, params: wire.ReviewParams) -> wire.ReviewResult:
+    """Give the verdict on a proposal."""
+    accepted = daemon.editor.reviews.decide(params.item_id, params.hunks, params.applied_by_client)
+    return wire.ReviewResult(accepted)
+
+
+async def resume(daemon: Daemon, params: wire.SessionParams) -> wire.TurnIds:
+    """Go on with the turn that a crash interrupted."""
+    settings = await daemon.settings()
+    info = await daemon.known_session(params.session_id)
+    if info.state != "interrupted":
+        raise AgenticError(
+            f"The last turn of session {info.id} is {info.state}: there is nothing to resume.",
+            "Go on with agentic.runTask and this sessionId.",
+        )
+    task = task_of(wire.RunTaskParams(info.title), info.id, settings, daemon.editor)
+    await daemon.start(task, resume=True)
+    return wire.TurnIds(info.id, task.turn)
+
+
+async def fork(daemon: Daemon, params: wire.ForkParams) -> wire.ForkResult:
+    """Copy a session."""
+    info = await daemon.known_session(params.session_id)
+    target = new_id("s")
+    store = await daemon.store()
+    await store.copy_session(info.id, target, f"{info.title} (fork)", params.turn_id)
+    return wire.ForkResult(target)
+
+
+async def sessions(daemon: Daemon, params: wire.SessionsParams) -> wire.SessionsResult:
+    """List the sessions, the last used first."""
+    store = await daemon.store()
+    return wire.SessionsResult(
+        [
+            wire.SessionSummary(
+                info.id, info.title, info.created, info.updated, list(info.workspace), info.turns, info.state
+            )
+            for info in await store.sessions(params.limit)
+        ]
+    )
+
+
+async def transcript(daemon: Daemon, params: wire.SessionParams) -> wire.TranscriptResult:
+    """Read a conversation back, whole."""
+    info = await daemon.known_session(params.session_id)
+    return transcript_of(info, await (await daemon.store()).messages(info.id))
+
+
+async def undo_task(daemon: Daemon, params: wire.UndoTaskParams) -> wire.UndoTaskResult:
+    """Take back the edits of a turn."""
+    await daemon.known_session(params.session_id)
+    if daemon.running(params.session_id):
+        raise AgenticError("The session's turn is still running.", "Cancel it first.")
+    return await undo_turn(await daemon.store(), daemon.editor.workspace, params.session_id, params.turn_id)
+
+
+async def doctor(daemon: Daemon, _params: wire.DoctorParams) -> wire.DoctorResult:
+    """Examine the endpoints and this machine."""
+    return await examine(await daemon.settings())
+
+
+HANDLERS: dict[str, Handler] = {
+    "agentic.runTask": run_task,
+    "agentic.cancel": cancel,
+    "agentic.steer": steer,
+    "agentic.respond": respond,
+    "agentic.undoTask": undo_task,
+    "agentic.resume": resume,
+    "agentic.fork": fork,
+    "agentic.sessions": sessions,
+    "agentic.transcript": transcript,
+    "agentic.review": review,
+    "agentic.doctor": doctor,
+}
+
+
+async def attach(daemon: Daemon, params: wire.AttachParams) -> wire.AttachResult:
+    """Send a session's events again, after `sinceSeq`."""
+    store = await daemon.store()
+    try:
+        events = await store.events(params.session_id, params.since_seq)
+    except UnknownSession as error:
+        raise UnknownSession(str(error), "List the sessions with agentic.sessions.") from error
+    for event in events:
+        daemon.send_logged(event)
+    return wire.AttachResult(len(events), events[-1].seq if events else params.since_seq)

@@ -1,0 +1,230 @@
+"""The composition root: the daemon's parts, each made when it is first needed.
+
+Nothing heavy is imported here: `initialize` is answered before the agent's libraries are loaded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+from lsprotocol import types
+
+from agentic.disk.workspace import DiskWorkspace
+from agentic.errors import UnknownSession
+from agentic.events import Answered, Event, TurnFinished
+from agentic.ports.store import LoggedEvent, SessionInfo
+from agentic.safety.paths import Roots
+from agentic.task import Task, new_id, title_of
+from agentic_server import protocol
+from agentic_server.documents import Documents
+from agentic_server.editor_asker import EditorAsker
+from agentic_server.editor_client import LspEditorClient
+from agentic_server.editor_workspace import EditorWorkspace
+from agentic_server.from_lsp import path_of
+from agentic_server.hardened import ClientError, HardenedServer, current_command
+from agentic_server.progress import Progress
+from agentic_server.review import Reviews
+from agentic_server.sessions import ActiveTurn, Sessions
+from agentic_server.settings import Settings, Source, from_editor, load_all
+
+if TYPE_CHECKING:
+    from agentic.llm.connect import FirstReachable
+    from agentic.runtime import Ports
+    from agentic.store.sqlite import SqliteStore
+
+log = logging.getLogger(__name__)
+
+CLIENT_SECONDS = 2.0
+"""How long a request that needs no person may stay unanswered by the client."""
+
+
+@dataclass(frozen=True, slots=True)
+class Editor:
+    """The editor as the agent's workspace and as the one who answers."""
+
+    roots: Roots
+    documents: Documents
+    disk: DiskWorkspace
+    workspace: EditorWorkspace
+    reviews: Reviews
+    asker: EditorAsker
+
+
+class Daemon:
+    """One client's agent."""
+
+    def __init__(self, server: HardenedServer, flags: Mapping[str, object]) -> None:
+        self.server = server
+        self._flags = flags
+        self._options: object = None
+        self._settings: Settings | None = None
+        self._store: SqliteStore | None = None
+        self._sessions: Sessions | None = None
+        self._model: FirstReachable | None = None
+        self._opening = asyncio.Lock()
+        self._tokens: dict[str | int, ActiveTurn] = {}
+        self._requests: dict[str | int, ActiveTurn] = {}
+        server.on_stop.append(self.stop)
+
+    @cached_property
+    def editor(self) -> Editor:
+        """Made with the first task: then the workspace folders are known."""
+        folders = [path_of(folder.uri) for folder in self.server.documents.folders.values()]
+        root = self.server.documents.root_path
+        roots = Roots(folders or [root or str(Path.cwd())])
+        client = LspEditorClient(self.server)
+        reviews = Reviews(client, roots)
+        disk = DiskWorkspace(roots)
+        closed = self._settings.closed_files if self._settings else "auto"
+        workspace = EditorWorkspace(disk, roots, client, closed, reviews)
+        return Editor(roots, self.server.documents, disk, workspace, reviews, EditorAsker(client, reviews))
+
+    @property
+    def reviews(self) -> Reviews | None:
+        """The proposals that wait for a verdict; None before the first task."""
+        return self.editor.reviews if "editor" in self.__dict__ else None
+
+    async def settings(self) -> Settings:
+        """From all sources, in their order. :raises SettingsError: a value is bad; the message names its key."""
+        if self._settings is None:
+            sources = [from_editor("initializationOptions", self._options), await self._configuration()]
+            self._settings = load_all(sources, self._flags)
+        return self._settings
+
+    async def store(self) -> SqliteStore:
+        """The log. :raises StoreError: it cannot be opened."""
+        from agentic.store.sqlite import SqliteStore
+
+        async with self._opening:
+            if self._store is None:
+                settings = await self.settings()
+                self._store = await SqliteStore.open(settings.database())
+                if self._store.notice:
+                    self.tell(types.MessageType.Warning, self._store.notice)
+                self._sessions = Sessions(self._store, self._ports, self._send, self._open_progress)
+            return self._store
+
+    async def known_session(self, session: str) -> SessionInfo:
+        """:raises UnknownSession:"""
+        store = await self.store()
+        for info in await store.sessions(limit=10_000):
+            if info.id == session:
+                return info
+        raise UnknownSession(f"There is no session {session}.", "List the sessions with agentic.sessions.")
+
+    async def start(self, task: Task, *, resume: bool = False) -> None:
+        """Start a turn. :raises SessionBusy:"""
+        await self.store()
+        if self._sessions is None:
+            raise AssertionError("the store came without sessions")
+        turn = self._sessions.start(task, resume=resume)
+        command = current_command.get()
+        if command is not None and command.work_done_token is not None:
+            self._tokens[command.work_done_token] = turn
+            turn.client_token = command.work_done_token
+        request = self.server.protocol.msg_id
+        if request is not None:
+            self._requests[request] = turn
+
+    def running(self, session: str | None = None, turn: str | None = None) -> list[ActiveTurn]:
+        """The running turns that have these ids."""
+        return self._sessions.find(session, turn) if self._sessions else []
+
+    def send_logged(self, event: LoggedEvent) -> None:
+        """Send an event to a client that asked for events."""
+        if self.server.profile.events:
+            self.server.send_raw_notification("agentic/event", b'{"seq":%d,%b' % (event.seq, event.body[1:]))
+
+    def tell(self, kind: types.MessageType, text: str) -> None:
+        """Show the user a message."""
+        self.server.window_show_message(types.ShowMessageParams(kind, text))
+
+    def cancel_progress(self, token: str | int) -> None:
+        """The user closed the progress of a turn."""
+        if turn := self._tokens.get(token):
+            turn.cancel()
+
+    def cancel_request(self, request: str | int) -> None:
+        """The client cancelled the request that began a turn."""
+        if turn := self._requests.get(request):
+            turn.cancel()
+
+    async def configuration_changed(self) -> None:
+        """The next task reads the settings again."""
+        self._settings = None
+        await self._drop_model()
+
+    async def stop(self) -> None:
+        """End every turn, kill every command, write everything down."""
+        if self._sessions is not None:
+            await self._sessions.stop_all()
+        if "editor" in self.__dict__:
+            await self.editor.disk.close()
+        await self._drop_model()
+        if self._store is not None:
+            await self._store.aclose()
+
+    def remember_options(self, options: object) -> None:
+        """What the client sent as `initializationOptions`."""
+        self._options = options
+
+    async def _configuration(self) -> Source:
+        workspace = self.server.client_capabilities.workspace
+        if workspace is None or not workspace.configuration:
+            return Source("workspace/configuration", {})
+        params = types.ConfigurationParams([types.ConfigurationItem(section="agentic")])
+        try:
+            found = await self.server.request(types.WORKSPACE_CONFIGURATION, params, CLIENT_SECONDS)
+        except (TimeoutError, ClientError) as error:
+            log.warning("the client did not answer workspace/configuration: %s", error)
+            return Source("workspace/configuration", {})
+        return from_editor("workspace/configuration", found[0] if found else None)
+
+    async def _ports(self, task: Task) -> Ports:
+        from agentic.runtime import Ports
+        from agentic_server.model import model_of
+
+        if self._model is None:
+            self._model = model_of(await self.settings())
+        return Ports(self._model, self.editor.workspace, self.editor.asker, await self.store())
+
+    async def _drop_model(self) -> None:
+        model, self._model = self._model, None
+        if model is not None:
+            await model.aclose()
+
+    def _report(self, token: str | int, value: Mapping[str, object]) -> None:
+        self.server.send_raw_notification(types.PROGRESS, msgspec.json.encode({"token": token, "value": value}))
+
+    def _send(self, event: Event, logged: LoggedEvent) -> None:
+        self.send_logged(logged)
+        if isinstance(event, Answered) and self.server.profile.asks:
+            resolved = protocol.ApprovalResolved(
+                event.session_id, event.turn_id, event.question, event.option, event.by
+            )
+            self.server.send_raw_notification("agentic/approvalResolved", msgspec.json.encode(resolved))
+        if isinstance(event, TurnFinished) and not self.server.profile.events:
+            failed = event.stop_reason == "error"
+            self.tell(types.MessageType.Error if failed else types.MessageType.Info, event.summary or event.stop_reason)
+
+    async def _open_progress(self, turn: ActiveTurn) -> Progress | None:
+        token = turn.client_token
+        if token is None:
+            if not self.server.profile.work_done_progress:
+                return None
+            token = new_id("agentic")
+            params = types.WorkDoneProgressCreateParams(token)
+            try:
+                await self.server.request(types.WINDOW_WORK_DONE_PROGRESS_CREATE, params, CLIENT_SECONDS)
+            except (TimeoutError, ClientError) as error:
+                log.warning("the client refused a progress: %s", error)
+                return None
+            self._tokens[token] = turn
+        return Progress(self._report, token, f"Agentic: {title_of(turn.task.text)}")

@@ -1,0 +1,152 @@
+"""The engine without an editor: plain files, this terminal."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agentic.disk.workspace import DiskWorkspace
+from agentic.errors import EndpointUnreachable, SettingsError
+from agentic.events import ErrorRaised, Event, TurnFinished
+from agentic.ports.store import LoggedEvent, SessionInfo
+from agentic.safety.paths import Roots
+from agentic.task import Task, new_id
+from agentic_server.feed import Feed
+from agentic_server.protocol import MAX_TASK_CHARACTERS
+from agentic_server.settings import Settings, load_all
+
+if TYPE_CHECKING:
+    from agentic.runtime import Ports, Run
+
+ENDED_BY_LIMIT = ("max_iterations", "max_time", "max_tokens", "loop")
+UNREACHABLE, LIMIT, CANCELLED = 3, 4, 130
+
+
+def run_task(options: argparse.Namespace, flags: Mapping[str, object]) -> int:
+    """Do one task and give the exit code. :raises AgenticError:"""
+    settings = load_all(flags=flags)
+    folder = Path(options.dir).resolve()
+    if not folder.is_dir():
+        raise SettingsError(f"--dir {options.dir} is no folder.", "Name the folder to work in.")
+    if not options.task.strip() or len(options.task) > MAX_TASK_CHARACTERS:
+        raise SettingsError("The task is empty or longer than 1,000,000 characters.", "Say what to do in a few words.")
+    task = Task(
+        text=options.task,
+        session=options.session or new_id("s"),
+        turn=new_id("t"),
+        mode=settings.mode,
+        limits=settings.task_limits(),
+    )
+    return asyncio.run(_run(task, folder, settings, options))
+
+
+def doctor(flags: Mapping[str, object]) -> int:
+    """Print what was found; 1 when no endpoint can be used."""
+    from agentic_server.doctor import examine
+    from agentic_server.terminal import terminal_console
+
+    found = asyncio.run(examine(load_all(flags=flags)))
+    console = terminal_console()
+    for one in found.endpoints:
+        state = f"{one.model}, window {one.window}, {one.server or 'server unknown'}" if one.reachable else one.problem
+        console.print(f"{'✔' if one.reachable else '✘'} {one.url}  {state}", markup=False, highlight=False)
+        if one.hint:
+            console.print(f"    {one.hint}", markup=False, highlight=False)
+    for check in found.checks:
+        mark = {"ok": "✔", "warning": "!", "failed": "✘"}[check.status]
+        console.print(f"{mark} {check.name}: {check.detail} {check.hint}".rstrip(), markup=False, highlight=False)
+    return 0 if any(one.reachable for one in found.endpoints) else 1
+
+
+def sessions(flags: Mapping[str, object]) -> int:
+    """Print the sessions, the last used first."""
+    from agentic_server.terminal import terminal_console
+
+    console = terminal_console()
+    for info in asyncio.run(_sessions(load_all(flags=flags))):
+        when = datetime.fromtimestamp(info.updated).strftime("%Y-%m-%d %H:%M")
+        console.print(f"{info.id}  {when}  {info.state:<11}  {info.title}", markup=False, highlight=False)
+    return 0
+
+
+async def _sessions(settings: Settings) -> list[SessionInfo]:
+    from agentic.store.sqlite import SqliteStore
+
+    store = await SqliteStore.open(settings.database())
+    try:
+        return await store.sessions()
+    finally:
+        await store.aclose()
+
+
+async def _run(task: Task, folder: Path, settings: Settings, options: argparse.Namespace) -> int:
+    from agentic.runtime import run
+
+    async with _ports(folder, settings, yes=options.yes) as ports:
+        running = run(task, ports)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, running.cancel)
+        return await _show(running, ports, options)
+
+
+@asynccontextmanager
+async def _ports(folder: Path, settings: Settings, *, yes: bool) -> AsyncGenerator[Ports]:
+    from agentic.runtime import Ports
+    from agentic.store.sqlite import SqliteStore
+    from agentic_server.model import model_of
+    from agentic_server.terminal_asker import TerminalAsker
+
+    store = await SqliteStore.open(settings.database())
+    if store.notice:
+        sys.stderr.write(f"agentic: {store.notice}\n")
+    workspace = DiskWorkspace(Roots([folder]))
+    model = model_of(settings)
+    try:
+        yield Ports(model, workspace, TerminalAsker(sys.stdin, sys.stdout, yes), store)
+    finally:
+        await workspace.close()
+        await model.aclose()
+        await store.aclose()
+
+
+async def _show(running: Run, ports: Ports, options: argparse.Namespace) -> int:
+    """Show each event, as JSON or for people, and give the exit code."""
+    from agentic_server.terminal import TerminalView
+
+    view = None if options.json else TerminalView(thinking=options.thinking)
+
+    def send(event: Event, logged: LoggedEvent) -> None:
+        if view is not None:
+            view.render(event)
+        else:
+            sys.stdout.write(f'{{"seq":{logged.seq},{logged.body[1:].decode()}\n')
+            sys.stdout.flush()
+
+    feed = Feed(ports.store, send)
+    code = 1
+    async for event in running:
+        feed.push(event)
+        if isinstance(event, ErrorRaised) and event.code == EndpointUnreachable.code:
+            code = UNREACHABLE
+        if isinstance(event, TurnFinished):
+            code = _exit_code(event, code)
+    feed.flush()
+    if view is not None:
+        view.close()
+    return code
+
+
+def _exit_code(finished: TurnFinished, failed: int) -> int:
+    if finished.stop_reason == "end_turn":
+        return 0
+    if finished.stop_reason == "cancelled":
+        return CANCELLED
+    return LIMIT if finished.stop_reason in ENDED_BY_LIMIT else failed

@@ -1,0 +1,142 @@
+"""The turns that run in this daemon: begun, watched, ended."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from agentic.errors import AgenticError
+from agentic.events import Event
+from agentic.ports.store import LoggedEvent, Store
+from agentic.task import Task
+from agentic_server.feed import Feed
+from agentic_server.progress import Progress
+
+if TYPE_CHECKING:
+    from agentic.runtime import Ports, Run
+
+log = logging.getLogger(__name__)
+
+STOP_SECONDS = 1.5
+"""How long running turns may take to end when the daemon does."""
+
+
+class SessionBusy(AgenticError):
+    """The session's turn is still running."""
+
+    code = "session_busy"
+
+
+@dataclass(slots=True)
+class ActiveTurn:
+    """A turn from its command to its last event."""
+
+    task: Task
+    resume: bool
+    feed: Feed
+    run: Run | None = None
+    progress: Progress | None = None
+    cancelled: bool = False
+    client_token: str | int | None = None
+    """The work-done token that came with the command."""
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def cancel(self) -> None:
+        """End the turn, also before its run has begun."""
+        self.cancelled = True
+        if self.run is not None:
+            self.run.cancel()
+
+    def steer(self, text: str) -> None:
+        """Say something to the model, before its next answer."""
+        if self.run is not None:
+            self.run.steer(text)
+
+    def show(self, event: Event) -> None:
+        """Pass an event on."""
+        self.feed.push(event)
+        if self.progress is not None:
+            self.progress.show(event)
+
+
+class Sessions:
+    """All running turns, at most one a session."""
+
+    def __init__(
+        self,
+        store: Store,
+        ports: Callable[[Task], Awaitable[Ports]],
+        send: Callable[[Event, LoggedEvent], None],
+        open_progress: Callable[[ActiveTurn], Coroutine[Any, Any, Progress | None]],
+    ) -> None:
+        self._store = store
+        self._ports = ports
+        self._send = send
+        self._open_progress = open_progress
+        self._active: dict[str, ActiveTurn] = {}
+        self._workers: set[asyncio.Task[None]] = set()
+
+    def start(self, task: Task, *, resume: bool = False) -> ActiveTurn:
+        """Begin a turn in the background. :raises SessionBusy:"""
+        if task.session in self._active:
+            raise SessionBusy(
+                f"Session {task.session} has a running turn.", "Steer it with agentic.steer, or cancel it first."
+            )
+        turn = ActiveTurn(task, resume, Feed(self._store, self._send))
+        self._active[task.session] = turn
+        worker = asyncio.get_running_loop().create_task(self._drive(turn), name=f"turn {task.turn}")
+        self._workers.add(worker)
+        worker.add_done_callback(self._workers.discard)
+        return turn
+
+    def find(self, session: str | None = None, turn: str | None = None) -> list[ActiveTurn]:
+        """The running turns that have these ids; all of them where none are given."""
+        return [
+            active
+            for active in self._active.values()
+            if session in (None, active.task.session) and turn in (None, active.task.turn)
+        ]
+
+    async def stop_all(self) -> None:
+        """Cancel every turn and wait, for a bounded time, until each has said so."""
+        for active in self.find():
+            active.cancel()
+        if self._workers:
+            await asyncio.wait(self._workers, timeout=STOP_SECONDS)
+        await self._store.flush()
+
+    async def _drive(self, turn: ActiveTurn) -> None:
+        opening = asyncio.create_task(self._open_progress(turn))
+        try:
+            run = await self._begin(turn)
+            async for event in run:
+                if turn.progress is None and opening.done():
+                    turn.progress = opening.result()
+                turn.show(event)
+        except AgenticError as error:
+            log.error("the turn %s could not begin: %s", turn.task.turn, error)
+        finally:
+            turn.feed.flush()
+            del self._active[turn.task.session]
+            turn.ended.set()
+            await _close(opening)
+
+    async def _begin(self, turn: ActiveTurn) -> Run:
+        """The run. Its libraries take a second to import, once; the loop goes on meanwhile."""
+        runtime: Any = await asyncio.to_thread(importlib.import_module, "agentic.runtime")
+        make: Callable[[Task, Ports], Run] = runtime.resume if turn.resume else runtime.run
+        turn.run = make(turn.task, await self._ports(turn.task))
+        if turn.cancelled:
+            turn.run.cancel()
+        return turn.run
+
+
+async def _close(opening: asyncio.Task[Progress | None]) -> None:
+    """End the progress, also one that the client granted late."""
+    progress = await opening
+    if progress is not None:
+        progress.end("")
