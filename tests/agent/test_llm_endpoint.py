@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
-from support.model_server import ModelServer, Reply, html, status
+from support.model_server import ModelServer, Play, Reply, html, status
 
 from agentic.errors import EndpointUnreachable, RequestRefused
 from agentic.events import Origin
@@ -77,7 +78,7 @@ async def test_llama_server_tells_its_window_in_its_metadata() -> None:
 
 
 async def test_older_llama_servers_tell_their_window_in_their_properties() -> None:
-    props = {"default_generation_settings": {"n_ctx": 1024, "params": {}}, "total_slots": 2}
+    props: dict[str, Any] = {"default_generation_settings": {"n_ctx": 1024, "params": {}}, "total_slots": 2}
     async with ModelServer([], models=cards(owned_by="llamacpp", meta=None), props=props) as server:
         assert (await probe(Endpoint(server.url))).window == 1024
 
@@ -109,7 +110,7 @@ async def test_the_model_asked_for_is_found_among_several() -> None:
         (status(200, {}, drip=True), "within"),
     ],
 )
-async def test_what_is_no_model_server_is_unreachable_with_a_reason(models: object, words: str) -> None:
+async def test_what_is_no_model_server_is_unreachable_with_a_reason(models: Play, words: str) -> None:
     async with ModelServer([], models=models) as server:
         with pytest.raises(EndpointUnreachable, match=words) as caught:
             await probe(Endpoint(server.url), timeout=0.5)

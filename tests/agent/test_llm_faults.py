@@ -33,7 +33,16 @@ from agentic.errors import (
     ServerBusy,
     StreamBroken,
 )
-from agentic.events import Failover, ItemWithdrawn, ModelEvent, ModelStarted, Origin, TextDelta
+from agentic.events import (
+    Failover,
+    ItemWithdrawn,
+    ModelEvent,
+    ModelStarted,
+    Origin,
+    TextDelta,
+    ThinkingDelta,
+    ToolCallDelta,
+)
 from agentic.llm.endpoint import Deadlines, Endpoint, EndpointInfo
 from agentic.llm.openai_model import OpenAIModel
 from agentic.ports.model import Answer, ModelRequest
@@ -155,7 +164,8 @@ async def test_a_stream_that_stays_broken_leaves_nothing_behind(fault: str) -> N
 async def test_each_item_that_was_begun_is_withdrawn_once_and_before_the_next_attempt() -> None:
     outcome = await run([only(GOOD, 7, "cut"), GOOD])
     failover = outcome.events.index(outcome.of(Failover)[0])
-    begun = {event.item for event in outcome.events[:failover] if hasattr(event, "item")}
+    shown = outcome.events[:failover]
+    begun = {event.item for event in shown if isinstance(event, TextDelta | ThinkingDelta | ToolCallDelta)}
     withdrawn = [event.item for event in outcome.of(ItemWithdrawn)]
     assert len(begun) == 3
     assert sorted(withdrawn) == sorted(begun)
@@ -286,8 +296,9 @@ async def test_silence_ends_at_its_own_deadline_and_is_tried_again(fault: str) -
 async def test_empty_deltas_are_no_sign_of_life() -> None:
     chunks = [delta(content="x"), *[delta(content="")] * 10_000]
     play = events(*chunks, ending="stall", done=False)
-    slow = Play(play.pieces, play.head, "stall", pace=0.01)
-    outcome = await run([slow], Deadlines(connect=5, first_token=20, silence=0.2, total=20), attempts=1)
+    outcome = await run(
+        [replace(play, pace=0.01)], Deadlines(connect=5, first_token=20, silence=0.2, total=20), attempts=1
+    )
     assert isinstance(outcome.error, DeadlineExceeded)
     assert "`silence`" in str(outcome.error)
 
@@ -321,6 +332,16 @@ async def test_a_stream_that_does_not_end_after_its_finish_reason_is_a_whole_ans
     whole = events(delta(content="x"), delta("stop"), done=False, ending="drip")
     outcome = await run([whole])
     assert (outcome.answer.text, outcome.answer.finish_reason, outcome.error) == ("x", "stop", None)
+
+
+async def test_chunks_after_the_finish_reason_do_not_hold_the_answer_back() -> None:
+    chatter = [delta(role="assistant")] * 500
+    async with ModelServer([replace(events(delta(content="x"), delta("stop"), *chatter), pace=0.01)]) as server:
+        model = model_at(server.url)
+        outcome = await ask(model)
+        await asyncio.wait_for(server.client_closed.wait(), 10)
+        await model.aclose()
+    assert (outcome.answer.text, outcome.answer.finish_reason) == ("x", "stop")
 
 
 async def test_closing_the_generator_closes_the_connection() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -63,7 +64,7 @@ def summary(answer: Answer) -> tuple[str, str, list[tuple[str, str]], str, Usage
     return answer.text, answer.thinking, calls, answer.finish_reason, answer.usage
 
 
-RECORDED = {
+RECORDED: dict[str, tuple[str, str, list[tuple[str, str]], str, Usage]] = {
     "llama-cpp-python-tool_named_stream": (
         "",
         "",
@@ -339,7 +340,9 @@ async def test_messages_and_tools_reach_the_wire_as_they_are() -> None:
         {"role": "system", "content": "Zuerst ✓"},
         {"content": "out of order", "role": "user", "unknown": {"b": 1, "a": [None, 1.5, True]}},
     ]
-    tools = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}]
+    tools: list[dict[str, Any]] = [
+        {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
+    ]
     async with ModelServer([Reply("a"), Reply("b")]) as server:
         await ask(server, ModelRequest(ORIGIN, messages, tools, temperature=0.0, max_tokens=77))
         await ask(server)

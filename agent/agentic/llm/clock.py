@@ -41,9 +41,10 @@ class Clock:
         self._due = self._now() + self._deadlines.silence
 
     def finish(self) -> None:
-        """A finish reason has come."""
-        self._stage = "after_finish"
-        self._due = self._now() + AFTER_FINISH
+        """A finish reason has come. What follows does not put this deadline off."""
+        if self._stage != "after_finish":
+            self._stage = "after_finish"
+            self._due = self._now() + AFTER_FINISH
 
     def elapsed(self) -> float:
         """Seconds since the attempt's start."""

@@ -119,8 +119,8 @@ async def first_reachable(endpoints: Sequence[Endpoint], timeout: float = 2.0) -
     refused = next((failure for failure in failures if isinstance(failure, RequestRefused)), None)
     if refused is not None:
         raise refused
-    reasons = " ".join(str(failure) for failure in failures)
-    raise EndpointUnreachable(f"No model server could be reached. {reasons}".strip(), _HINT)
+    reasons = "; ".join(str(failure).rstrip(".") for failure in failures)
+    raise EndpointUnreachable(f"No model server could be reached: {reasons or 'no address is set'}.", _HINT)
 
 
 _HINT = "Start a model server (vllm serve …, llama-server …), or point --base-url at a running one."

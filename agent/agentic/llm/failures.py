@@ -115,7 +115,7 @@ def _connection_error(error: openai.APIConnectionError, url: str) -> ModelError:
         )
     if isinstance(cause, httpx2.ConnectError | httpx2.UnsupportedProtocol | httpx2.ProxyError):
         return EndpointUnreachable(
-            f"Nothing answers at {url}: {cause or error}.",
+            f"Nothing answers at {url} ({cause or error}).",
             "Start the model server, or point --base-url at a running one.",
         )
     return StreamBroken(f"The connection to {url} broke: {cause or error}.", _LOG_HINT)
