@@ -74,6 +74,7 @@ async def test_a_daemon_that_dies_is_a_failure_that_says_so(tape: Path) -> None:
 async def test_a_cassette_that_is_not_there_is_a_failure_that_says_so(tmp_path: Path) -> None:
     code, shown = await run(tmp_path / "nothing.jsonl", "good")
     assert code == 1
+    assert "The recording cannot be read" in shown
     assert "nothing.jsonl" in shown
 
 

@@ -17,6 +17,7 @@ from agentic.events import EditProposed, TurnFinished, decode
 from agentic_server.demo.connection import Connection, Json, ServerError, server_process
 from agentic_server.demo.document import Document
 from agentic_server.demo.editor import Editor
+from agentic_server.record import Upstream, recorder
 from agentic_server.replay import ReplayServer
 from agentic_server.terminal import TerminalView, terminal_console
 
@@ -37,25 +38,44 @@ async def run_demo(
     console: Console | None = None, cassette: Path = CASSETTE, pause: float = 0.01, daemon: Sequence[str] = DAEMON
 ) -> int:
     """Show a repair from task to passing tests; 0 only if they pass and the user's unsaved line was kept."""
-    console = console or terminal_console()
-    console.print(
-        "[bold]The model's answers in this demo are recorded ones, served over HTTP on this machine.[/] "
-        "The daemon, the editor's side of the protocol and the tools are real."
-    )
-    scratch = _prepare()
+    view = TerminalView(console or terminal_console())
+    view.show_line("The model's answers in this demo are recorded ones, served over HTTP on this machine.", "bold")
+    view.show_line("The daemon, the editor's side of the protocol and the tools are real.")
     try:
-        async with asyncio.timeout(LIMIT_SECONDS), ReplayServer(cassette, pause) as replay:
-            await _repair(console, scratch, replay, daemon)
-            passed = await _verdict(console, scratch / "project") and not replay.problems
+        replay = ReplayServer(cassette, pause)
+    except (OSError, ValueError) as error:
+        view.show_line(f"The recording cannot be read: {error}", "red")
+        return 1
+    async with replay:
+        passed = await _perform(view, replay.url, daemon)
+    for problem in dict.fromkeys(replay.problems):
+        view.show_line(f"The recording is stale. {problem}", "red")
+    return 0 if passed and not replay.problems else 1
+
+
+async def record_demo(upstream: str, out: Path, console: Console | None = None) -> int:
+    """Do the demo's task with a real model server instead, and append its answers to a cassette."""
+    view = TerminalView(console or terminal_console())
+    async with recorder(Upstream(upstream), out) as url:
+        return 0 if await _perform(view, url, DAEMON) else 1
+
+
+async def _perform(view: TerminalView, url: str, daemon: Sequence[str]) -> bool:
+    """Copy the sample, have it repaired and judge the result; what is left of a failure is kept to look at."""
+    scratch = _prepare()
+    passed = False
+    try:
+        async with asyncio.timeout(LIMIT_SECONDS):
+            await _repair(view, scratch, url, daemon)
+            passed = await _verdict(view, scratch / "project")
     except* (TimeoutError, ServerError, OSError, ValueError) as group:
         for error in group.exceptions:
-            console.print(f"The demo broke: {error or type(error).__name__}", style="red", markup=False)
-        passed = False
-    if not passed:
-        console.print(f"What is left of it is in {scratch}; the daemon's own words are in daemon.log there.")
-        return 1
-    shutil.rmtree(scratch)
-    return 0
+            view.show_line(f"The demo broke: {error or type(error).__name__}", "red")
+    if passed:
+        shutil.rmtree(scratch)
+    else:
+        view.show_line(f"What is left of it is in {scratch}; the daemon's own words are in daemon.log there.")
+    return passed
 
 
 def _prepare() -> Path:
@@ -65,42 +85,38 @@ def _prepare() -> Path:
     return scratch
 
 
-async def _repair(console: Console, scratch: Path, replay: ReplayServer, daemon: Sequence[str]) -> None:
+async def _repair(view: TerminalView, scratch: Path, url: str, daemon: Sequence[str]) -> None:
     """Run the task in the daemon and save what it did to the open document."""
     with (scratch / "daemon.log").open("wb") as log:
-        async with (
-            server_process(daemon, scratch, _environment(scratch), log) as process,
-            asyncio.TaskGroup() as group,
-        ):
-            user = _Viewer(console, group)
+        async with server_process(daemon, scratch, _environment(scratch), log) as process, asyncio.TaskGroup() as group:
+            user = _Viewer(view, group)
             editor = user.editor = Editor(scratch / "project", user)
             editor.connection = Connection(process, editor.on_request, editor.on_notification)
             reading = group.create_task(editor.connection.read())
-            await editor.initialize({"endpoints": [{"url": replay.url}], "mode": "ask"})
-            document = await _open_and_type(console, editor)
+            await editor.initialize({"endpoints": [{"url": url}], "mode": "ask"})
+            document = await _open_and_type(view, editor)
             await editor.execute("agentic.runTask", {"task": TASK})
             await asyncio.wait({user.finished, reading}, return_when=asyncio.FIRST_COMPLETED)
             if not user.finished.done():
                 raise ServerError("The daemon ended in the middle of the task.")
             await editor.save(document)
             await editor.shut_down()
-    for problem in replay.problems:
-        console.print(f"The recording is stale. {problem}", style="red", markup=False)
 
 
-async def _open_and_type(console: Console, editor: Editor) -> Document:
+async def _open_and_type(view: TerminalView, editor: Editor) -> Document:
     """Open the module and type a line into its docstring, as a user might who has not saved yet."""
     document = await editor.open(editor.folder / OPENED)
     on_disk = document.text
     await editor.type_at(document, document.text.index('"""', 3), TYPED)
-    console.print(f"\nThe editor has {OPENED} open, with text that is not saved:", markup=False)
-    TerminalView(console).show_diff(unified_diff(OPENED, on_disk, document.text, context=1))
+    view.show_line(f"\nThe editor has {OPENED} open, with text that is not saved:")
+    view.show_diff(unified_diff(OPENED, on_disk, document.text, context=0))
+    view.show_line("")
     return document
 
 
-async def _verdict(console: Console, project: Path) -> bool:
+async def _verdict(view: TerminalView, project: Path) -> bool:
     """Run the sample's own tests on the saved files, and look for what the user typed."""
-    console.print("\nThe demo saves the document and runs the sample's tests itself:", style="bold")
+    view.show_line("\nThe demo saves the document and runs the sample's tests itself:", "bold")
     tests = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "unittest"),
         cwd=project,
@@ -109,13 +125,13 @@ async def _verdict(console: Console, project: Path) -> bool:
         stderr=asyncio.subprocess.STDOUT,
     )
     output, _ = await tests.communicate()
-    console.print(output.decode(errors="replace").strip(), style="dim", markup=False)
+    view.show_line(output.decode(errors="replace").strip(), "dim")
     kept = TYPED in (project / OPENED).read_text(encoding="utf-8")
     for good, what in (
         (tests.returncode == 0, "The tests pass."),
         (kept, "The line that was not saved is still there."),
     ):
-        console.print(f"✔ {what}" if good else f"✘ This is not so: {what}", style="green" if good else "red")
+        view.show_line(f"✔ {what}" if good else f"✘ This is not so: {what}", "green" if good else "red")
     return kept and tests.returncode == 0
 
 
@@ -139,10 +155,9 @@ class _Viewer:
 
     editor: Editor
 
-    def __init__(self, console: Console, group: asyncio.TaskGroup) -> None:
+    def __init__(self, view: TerminalView, group: asyncio.TaskGroup) -> None:
         self.finished: asyncio.Future[TurnFinished] = asyncio.get_running_loop().create_future()
-        self._console = console
-        self._view = TerminalView(console)
+        self._view = view
         self._group = group
         self._edited: dict[str, Document] = {}
 
