@@ -50,6 +50,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
 
 DOORS = {
     "agentic.tools.runtime": "a tool call",
+    "agentic.runtime": "a turn",
     "agentic_server.app": "a request",
     "agentic_server.hardened_protocol": "a request, on its way in and out",
 }
@@ -204,7 +205,8 @@ def checkout_paths() -> list[str]:
     """This checkout, and what lies beside it where the folder above is not a common one."""
     parent = ROOT.parent
     common = {Path(parent.anchor), Path("/tmp"), Path("/home"), Path("/root"), Path.home()}
-    return [f"{path}/" for path in (ROOT, *([] if parent in common else parent.iterdir()))]
+    beside: list[Path] = [] if parent in common else list(parent.iterdir())
+    return [f"{path}/" for path in (ROOT, *beside)]
 
 
 def test_no_file_names_a_registry_or_a_workplace() -> None:

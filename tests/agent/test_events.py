@@ -4,7 +4,7 @@ import json
 import re
 from pathlib import Path
 from types import UnionType
-from typing import Any, cast, get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 import jsonschema
 import msgspec
