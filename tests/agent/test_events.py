@@ -31,14 +31,13 @@ def values(hint: Any) -> st.SearchStrategy[Any]:
     """Values of a type, with every field of a struct varied and only the numbers that JSON has."""
     if hint is float:
         return st.floats(allow_nan=False, allow_infinity=False)
-    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+    if hasattr(hint, "__struct_fields__"):
         return st.builds(hint, **{name: values(inner) for name, inner in get_type_hints(hint).items()})
     if get_origin(hint) is list:
         return st.lists(values(get_args(hint)[0]), max_size=3)
     if get_origin(hint) is UnionType:
         return st.one_of([values(part) for part in get_args(hint)])
-    plain: st.SearchStrategy[Any] = st.from_type(hint)
-    return plain
+    return st.from_type(hint)
 
 
 @pytest.mark.parametrize("event_type", EVENT_TYPES, ids=ids)
