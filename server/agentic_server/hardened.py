@@ -139,6 +139,9 @@ class HardenedServer(LanguageServer):
         serving = asyncio.ensure_future(run())
         stopped = loop.create_task(self._stopped.wait())
         await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if serving.done() and (error := serving.exception()) is not None:
+            log.critical("agentic: cannot serve the client: %s", error, exc_info=error)
+            self.stop(1)
         await asyncio.wait([self._stop_once()], timeout=STOP_SECONDS)
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:

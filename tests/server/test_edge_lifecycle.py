@@ -20,6 +20,27 @@ from support.raw_client import RawClient, ResponseError, python
 
 SERVER = python(str(Path(__file__).parent.parent / "support" / "edge_server.py"))
 
+UNDECODABLE: list[tuple[str, Any]] = [
+    ("workspace/executeCommand", {"arguments": []}),
+    ("workspace/executeCommand", [1]),
+    ("workspace/executeCommand", None),
+    ("textDocument/hover", {"textDocument": 3}),
+]
+NO_MESSAGES = [
+    (b"{nonsense", -32700),
+    (b"\xff\xfe\x00", -32700),
+    (b"", -32700),
+    (b"[" * 100_000, -32700),
+    (b"[]", -32600),
+    (b'[{"jsonrpc":"2.0","id":1,"method":"shutdown"}]', -32600),
+    (b"7", -32600),
+    (b"null", -32600),
+    (b'{"id":"x","method":"shutdown"}', -32600),
+    (b'{"jsonrpc":"2.0","id":true,"method":"shutdown"}', -32600),
+    (b'{"jsonrpc":"2.0","id":[1],"method":"shutdown"}', -32600),
+    (b'{"jsonrpc":"2.0","id":"x","method":7}', -32600),
+]
+
 
 @pytest.fixture
 async def client() -> AsyncIterator[RawClient]:
@@ -72,22 +93,12 @@ async def test_defect_4_progress_tokens_are_forgotten_and_can_be_used_again(clie
     assert len(client.received("$/progress")) == 6
 
 
-@pytest.mark.parametrize(
-    ("method", "params"),
-    [
-        ("workspace/executeCommand", {"arguments": []}),
-        ("workspace/executeCommand", [1]),
-        ("workspace/executeCommand", None),
-        ("textDocument/hover", {"textDocument": 3}),
-    ],
-)
-async def test_defect_5_a_request_that_cannot_be_decoded_is_answered(
-    client: RawClient, method: str, params: Any
-) -> None:
-    with pytest.raises(ResponseError) as error:
-        await client.request(method, params)
-    assert error.value.code == -32602
-    assert method in error.value.message
+async def test_defect_5_a_request_that_cannot_be_decoded_is_answered(client: RawClient) -> None:
+    for method, params in UNDECODABLE:
+        with pytest.raises(ResponseError) as error:
+            await client.request(method, params)
+        assert error.value.code == -32602
+        assert method in error.value.message
 
 
 async def test_defect_5_a_custom_request_without_params_is_answered(client: RawClient) -> None:
@@ -153,11 +164,11 @@ async def test_defect_9_commands_take_defaults_and_no_arguments(client: RawClien
     assert await client.request("workspace/executeCommand", {"command": "edge.echo"}) == []
 
 
-@pytest.mark.parametrize("arguments", [[], [1, "2", 3]])
-async def test_defect_9_arguments_that_do_not_fit_are_invalid_params(client: RawClient, arguments: list[Any]) -> None:
-    with pytest.raises(ResponseError, match=r"edge\.default") as error:
-        await client.command("edge.default", *arguments)
-    assert error.value.code == -32602
+async def test_defect_9_arguments_that_do_not_fit_are_invalid_params(client: RawClient) -> None:
+    for arguments in ([], [1, "2", 3]):
+        with pytest.raises(ResponseError, match=r"edge\.default") as error:
+            await client.command("edge.default", *arguments)
+        assert error.value.code == -32602
 
 
 async def test_an_unknown_command_names_those_that_there_are(client: RawClient) -> None:
@@ -222,30 +233,13 @@ async def test_prints_and_children_neither_write_nor_read_the_protocol(client: R
     assert client.junk == b""
 
 
-@pytest.mark.parametrize(
-    ("body", "code"),
-    [
-        (b"{nonsense", -32700),
-        (b"\xff\xfe\x00", -32700),
-        (b"", -32700),
-        (b"[" * 100_000, -32700),
-        (b"[]", -32600),
-        (b'[{"jsonrpc":"2.0","id":1,"method":"shutdown"}]', -32600),
-        (b"7", -32600),
-        (b"null", -32600),
-        (b'{"id":"x","method":"shutdown"}', -32600),
-        (b'{"jsonrpc":"2.0","id":true,"method":"shutdown"}', -32600),
-        (b'{"jsonrpc":"2.0","id":[1],"method":"shutdown"}', -32600),
-        (b'{"jsonrpc":"2.0","id":"x","method":7}', -32600),
-    ],
-)
-async def test_defect_17_what_is_no_message_is_answered_and_nobody_is_bothered(
-    client: RawClient, body: bytes, code: int
-) -> None:
-    client.raw(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
-    response = await client.wait_for_response(lambda m: "error" in m)
-    assert response["error"]["code"] == code
-    assert response["id"] == ("x" if b'"x"' in body else None)
+async def test_defect_17_what_is_no_message_is_answered_and_nobody_is_bothered(client: RawClient) -> None:
+    for body, code in NO_MESSAGES:
+        client.responses.clear()
+        client.raw(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
+        response = await client.wait_for_response(lambda m: "error" in m)
+        assert response["error"]["code"] == code, body[:100]
+        assert response["id"] == ("x" if b'"x"' in body else None)
     assert await client.command("edge.echo", 1) == [1]
     assert client.received("window/showMessage") == []
 
@@ -453,3 +447,10 @@ async def test_tcp_refuses_addresses_that_others_can_reach(host: str) -> None:
     async with RawClient.started(*SERVER, host, "0") as client:
         assert await client.exit_code() == 1
         assert f"{host} is not a loopback address" in client.stderr
+
+
+async def test_a_port_that_is_taken_is_an_error() -> None:
+    taken = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
+    async with taken, RawClient.started(*SERVER, "127.0.0.1", str(taken.sockets[0].getsockname()[1])) as client:
+        assert await client.exit_code() == 1
+        assert "cannot serve the client" in client.stderr
