@@ -9,6 +9,7 @@ it) and `chunks`, a list of whole stream chunks that are then streamed instead o
 from __future__ import annotations
 
 import json
+import os
 import re
 import tempfile
 from collections.abc import Iterator
@@ -78,7 +79,8 @@ def normalise(text: str) -> str:
 
 
 def _volatile() -> Iterator[tuple[re.Pattern[str], str]]:
-    folders = "|".join((*_TEMP_FOLDERS, re.escape(tempfile.gettempdir())))
+    here = tempfile.gettempdir()
+    folders = "|".join((re.escape(os.path.realpath(here)), re.escape(here), *_TEMP_FOLDERS))
     yield re.compile(rf"(?:file://)?(?:{folders})/[^\s/\\\"'`<>:,)]+"), "<temporary>"
     yield from _FIXED
 

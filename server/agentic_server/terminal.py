@@ -65,7 +65,8 @@ class TerminalView:
     """Prints events as they come, each once; nothing that was printed is changed later.
 
     Text of the main agent appears word by word, that of sub-agents in whole pieces under their names. Thoughts are
-    folded into one line unless `thinking`. On a terminal a spinner tells what is being waited for.
+    folded into one line unless `thinking`; tools that only think (such as the plan's) are not shown beside what they
+    change. On a terminal a spinner tells what is being waited for.
     """
 
     def __init__(self, console: Console | None = None, thinking: bool = False) -> None:
@@ -75,6 +76,7 @@ class TerminalView:
         self._in_line = False
         self._shown: set[str] = set()
         self._titles: dict[str, str] = {}
+        self._loud: set[str] = set()
         self._last_text = ""
         self._asking: set[str] = set()
 
@@ -191,6 +193,9 @@ class TerminalView:
     @render.register
     def _(self, event: ToolStarted) -> None:
         self._titles[event.item] = event.title
+        if event.tool_kind == "think":
+            return
+        self._loud.add(event.item)
         self.show_line(f"{_name(event)}● {event.title}", "bold blue")
         self._wait(event.title)
 
@@ -202,9 +207,9 @@ class TerminalView:
     @render.register
     def _(self, event: ToolFinished) -> None:
         title = self._titles.pop(event.item, "")
-        if event.status == "completed":
+        if event.status == "completed" and event.item in self._loud:
             self.show_line(f"{_name(event)}  ✔ {title}", "green")
-        else:
+        elif event.status == "failed":
             reason = event.text.strip().split("\n")[0]
             self.show_line(f"{_name(event)}  ✘ {title}: {reason}", "red")
 

@@ -88,6 +88,7 @@ def work(how: str, on_disk: str, document: Json, text: str) -> None:
     ]
     question = {"questionId": "q", "title": "Run the tests", "detail": "python3", "options": options, "freeText": False}
     send({"id": "ours", "method": "agentic/ask", "params": question})
+    event("asked", question="q", call="c1", title="Run the tests", detail="python3", options=options)
     expect("textDocument/didSave")
     answered = read()
     assert answered["result"] == {"option": "yes"}, answered

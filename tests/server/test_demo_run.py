@@ -53,6 +53,15 @@ async def test_the_demo_shows_the_repair_and_checks_it_itself(tape: Path) -> Non
     assert "Ran 6 tests" in shown
 
 
+async def test_the_demo_as_it_is_shipped_succeeds() -> None:
+    """The real daemon and the recording in the package; where this fails with 409s, record the demo again."""
+    file = io.StringIO()
+    code = await run_demo(Console(file=file, width=100), pause=0)
+    assert code == 0, file.getvalue()
+    assert "│ FAILED (failures=1)\n" in file.getvalue()
+    assert "│ OK\n" in file.getvalue()
+
+
 async def test_an_edit_of_an_old_version_is_refused(tape: Path) -> None:
     code, shown = await run(tape, "stale")
     assert code == 0, shown

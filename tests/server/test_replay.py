@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -218,6 +219,11 @@ def test_what_differs_from_run_to_run_is_normalised(one: str, other: str) -> Non
 )
 def test_what_means_something_is_not(one: str, other: str) -> None:
     assert normalise(one) != normalise(other)
+
+
+def test_a_temporary_folder_of_ones_own_is_one_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert normalise(f"see {tmp_path}/agentic-demo-1/a.py") == normalise("see /tmp/agentic-demo-2/a.py")
 
 
 @settings(max_examples=60)

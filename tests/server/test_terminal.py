@@ -57,6 +57,8 @@ RUN: list[e.Event] = [
     e.EditProposed(**MAIN, item="p1", call="c1", path="lamp.py", version="1", creates=False, diff=DIFF, hunks=[HUNK]),
     e.EditResolved(**MAIN, item="p1", outcome="applied", path="lamp.py", version="2", saved=False),
     e.ToolFinished(**MAIN, item="c1", status="completed", text="ok"),
+    e.ToolStarted(**MAIN, item="c0", tool="update_plan", tool_kind="think", title="a plan", arguments="{}"),
+    e.ToolFinished(**MAIN, item="c0", status="completed", text="ok"),
     e.ToolStarted(**MAIN, item="c2", tool="run_command", tool_kind="execute", title="run make", arguments="{}"),
     e.Asked(**MAIN, question="q1", call="c2", title="Run make?", detail="make\nin .", options=[]),
     e.Answered(**MAIN, question="q1", option="allow_once", by="user"),

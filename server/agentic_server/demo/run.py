@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentic.change import unified_diff
-from agentic.events import EditProposed, TurnFinished, decode
+from agentic.events import Asked, EditProposed, TurnFinished, decode
 from agentic_server.demo.connection import Connection, Json, ServerError, server_process
 from agentic_server.demo.document import Document
 from agentic_server.demo.editor import Editor
@@ -160,12 +160,15 @@ class _Viewer:
         self._view = view
         self._group = group
         self._edited: dict[str, Document] = {}
+        self._asked: dict[str, asyncio.Event] = {}
 
     def on_event(self, event: Json) -> None:
         known = decode(json.dumps(event))
         self._view.render(known)
         if isinstance(known, EditProposed):
             self._group.create_task(self._accept(known))
+        elif isinstance(known, Asked):
+            self._read(known.question).set()
         elif isinstance(known, TurnFinished) and known.agent == "main" and not self.finished.done():
             self.finished.set_result(known)
 
@@ -181,12 +184,17 @@ class _Viewer:
         allowed = next((option for option in question["options"] if option["kind"] == "allow_once"), None)
         if allowed is None:
             return ""
+        await self._read(question["questionId"]).wait()
         while self._edited:
             name, document = self._edited.popitem()
             await self.editor.save(document)
             self._say(f"the demo saves {name}, so that the command sees it")
         self._say(f"{question['title']}: the demo answers “{allowed['label']}”")
         return str(allowed["id"])
+
+    def _read(self, question: str) -> asyncio.Event:
+        """Set once the question has been shown, as the event that it is."""
+        return self._asked.setdefault(question, asyncio.Event())
 
     async def _accept(self, proposal: EditProposed) -> None:
         self._say("the demo accepts every hunk")
