@@ -7,11 +7,12 @@ JSON object, tagged by `kind`, with the `seq` that the log gave it: per session,
 The grammar of one agent's turn (`?` optional, `*` any number, `|` or; the nested turns of sub-agents are interleaved):
 
     turn       = turnStarted entry* turnFinished
-    entry      = classified | planUpdated | iteration | phase | notice | team
+    entry      = classified | planUpdated | iteration | phase | itemWithdrawn | notice | team
     iteration  = iterationStarted
-    phase      = phaseStarted (answer | call | retrieval | compacted | notice | classified | planUpdated)* phaseFinished
+    phase      = phaseStarted (answer | call | itemWithdrawn | retrieval | compacted | classified | planUpdated
+                               | notice)* phaseFinished
     answer     = attempt* modelFinished?
-    attempt    = modelStarted firstToken? (delta | finished)* (itemWithdrawn* failover?)
+    attempt    = modelStarted firstToken? (delta | finished | classified)* (itemWithdrawn* failover?)
     delta      = textDelta | thinkingDelta | toolCallDelta
     finished   = textFinished | thinkingFinished
     call       = toolStarted (toolOutput | edit | question | planUpdated | notice)* toolFinished
@@ -23,7 +24,8 @@ The grammar of one agent's turn (`?` optional, `*` any number, `|` or; the neste
 
 Phases do not nest: `phaseStarted` is followed by the `phaseFinished` of the same phase. An item (one text, thought or
 tool call) starts with its first delta, grows, and is finished; the finished item is authoritative; `itemWithdrawn`
-removes it with all it had. Every `toolStarted`, `editProposed` and `asked` is closed by its partner on every path,
+removes it with all it had, be it that its attempt failed or that the call will not be run. Iterations are counted up
+by one, from 1 or from where an interrupted turn stood. Every `toolStarted`, `editProposed` and `asked` is closed by its partner on every path,
 cancellation included. `turnFinished` is the last event of a turn.
 """
 

@@ -138,15 +138,18 @@ class _Agent:
             self.phase()
         elif self.at(IterationStarted):
             self.iteration()
+        elif self.at(ItemWithdrawn):
+            self.drop_call()
         elif self.at(SubAgentStarted, SubAgentFinished):
             self.sub_agent()
         else:
             self.take(Classified, PlanUpdated, *NOTICES, *COUNCIL, also="a phase, an iteration or turnFinished")
 
     def iteration(self) -> None:
-        self.iterations += 1
-        if self.take(IterationStarted).number != self.iterations:
-            self.wrong(f"iteration {self.iterations}")
+        number = self.take(IterationStarted).number
+        if number < 1 or self.iterations not in (0, number - 1):
+            self.wrong(f"iteration {self.iterations + 1}")
+        self.iterations = number
 
     def sub_agent(self) -> None:
         event = self.take(SubAgentStarted, SubAgentFinished)
@@ -162,6 +165,8 @@ class _Agent:
                 self.answer()
             elif self.at(ToolStarted):
                 self.call()
+            elif self.at(ItemWithdrawn):
+                self.drop_call()
             elif self.at(*RETRIEVAL):
                 self.retrieval()
             else:
@@ -191,8 +196,11 @@ class _Agent:
         mine: set[str] = set()
         if self.at(FirstToken):
             self.same(self.take(FirstToken).request, request, "the first token of")
-        while self.at(*DELTAS, *FINISHED):
-            mine.add(self.grow())
+        while self.at(*DELTAS, *FINISHED, Classified):
+            if self.at(Classified):
+                self.take(Classified)
+            else:
+                mine.add(self.grow())
         while self.at(ItemWithdrawn):
             self.withdraw(mine)
         if self.at(Failover):
@@ -220,6 +228,13 @@ class _Agent:
         if item not in mine or self.items[item][1] == "withdrawn":
             self.wrong("the withdrawal of an item of this attempt, once")
         self.items[item] = (self.items[item][0], "withdrawn")
+
+    def drop_call(self) -> None:
+        """A call that was asked for and will not be run."""
+        item = self.take(ItemWithdrawn).item
+        if self.items.get(item) != ("ToolCall", "open"):
+            self.wrong(f"a call that has not run, not {item}")
+        self.items[item] = ("ToolCall", "withdrawn")
 
     def call(self) -> None:
         item = self.take(ToolStarted).item

@@ -77,7 +77,8 @@ class View:
 
     def cut_off(self) -> Iterable[Event]:
         """The events that close what an answer without an end left open."""
-        return [_closing(delta) for delta in self._open.values()]
+        calls_last = sorted(self._open.values(), key=lambda delta: isinstance(delta, ToolCallDelta))
+        return [_closing(delta) for delta in calls_last]
 
 
 class TriageView(View):

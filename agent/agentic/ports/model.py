@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from agentic.errors import ModelError
@@ -145,7 +145,7 @@ class ScriptedModel:
         return None
 
     async def complete(self, request: ModelRequest) -> AsyncGenerator[ModelEvent]:
-        self.requests.append(request)
+        self.requests.append(replace(request, messages=list(request.messages)))
         number = len(self.requests)
         if not self.script:
             raise AssertionError(f"the script has no answer to request {number}: {request.messages[-1]}")

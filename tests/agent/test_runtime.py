@@ -1,0 +1,323 @@
+"""Whole turns, from a task and a script of answers to the transcript of events and the tree of files."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from itertools import pairwise
+
+import pytest
+from support.runs import Stage, reply, work
+
+from agentic.context.history import INTERRUPTED
+from agentic.context.prompts import load
+from agentic.control.state import LOOP_STOP
+from agentic.errors import EndpointUnreachable, StreamBroken
+from agentic.events import (
+    Answered,
+    BudgetWarning,
+    Classified,
+    EditResolved,
+    ErrorRaised,
+    IterationStarted,
+    LoopDetected,
+    PlanUpdated,
+    RecoveryTried,
+    Steered,
+    TextDelta,
+    TextFinished,
+    ToolFinished,
+    ToolStarted,
+    TurnFinished,
+)
+from agentic.ports.model import Say
+from agentic.runtime import run_to_end
+from agentic.task import Limits, Overrides, Task
+from agentic.tools.registry import tool_specs
+
+READ = ("read_file", {"path": "a.py"})
+EDIT = ("edit_file", {"path": "a.py", "old": "x = 1", "new": "x = 2"})
+FILES = {"a.py": "x = 1\ny = 1\n"}
+
+
+@pytest.mark.parametrize(("task", "answer"), [("hi", "Hello!"), ("안녕하세요", "안녕하세요! 무엇을 도와드릴까요?")])
+async def test_a_greeting_is_one_model_call_without_plan_and_tools(task: str, answer: str) -> None:
+    played = await Stage().play(task, [Say(reply(answer))])
+    assert played.kinds == [
+        "turnStarted",
+        "phaseStarted",
+        "phaseFinished",
+        "phaseStarted",
+        "modelStarted",
+        "firstToken",
+        "classified",
+        "textFinished",
+        "modelFinished",
+        "phaseFinished",
+        "turnFinished",
+    ]
+    assert played.finished.summary == answer
+    assert played.finished.metrics.model_calls == 1
+    assert "".join(event.text for event in played.of(TextDelta)) == answer
+
+
+async def test_a_task_is_planned_worked_on_and_finished() -> None:
+    script = [Say(work("I look.", plan=["look", "fix"]), [READ]), Say("", [EDIT]), Say("Set x to 2 in a.py.")]
+    played = await Stage(FILES, ["accept"]).play("Set x to 2", script)
+    assert played.workspace.files == {"a.py": "x = 2\ny = 1\n"}
+    assert [step.text for step in played.of(PlanUpdated)[0].steps] == ["look", "fix"]
+    assert [event.tool for event in played.of(ToolStarted)] == ["read_file", "edit_file"]
+    assert [event.outcome for event in played.of(EditResolved)] == ["applied"]
+    assert (played.finished.stop_reason, played.finished.files) == ("end_turn", ["a.py"])
+    assert (played.finished.metrics.iterations, played.finished.metrics.tool_calls) == (3, 2)
+
+
+async def test_the_prompt_only_grows_at_its_end() -> None:
+    stage = Stage(FILES, ["accept"])
+    first = await stage.play("Set x to 2", [Say(work(), [READ]), Say("", [EDIT]), Say("Done.")])
+    second = await stage.play("And now?", [Say(reply("Nothing."))])
+    requests = [*first.model.requests, *second.model.requests]
+    for earlier, later in pairwise(requests):
+        before = json.dumps(list(earlier.messages))[:-1]
+        assert json.dumps(list(later.messages)).startswith(before)
+        assert later.tools is earlier.tools
+    assert requests[0].messages[0] == {"role": "system", "content": load("system")}
+
+
+def test_system_text_and_tools_fit_their_budget() -> None:
+    spent = len(load("system").encode()) + len(json.dumps(tool_specs(), separators=(",", ":")).encode())
+    assert spent / 4 <= 2_500
+
+
+async def test_work_without_a_call_in_the_first_answer_is_told_to_begin() -> None:
+    played = await Stage(FILES).play("Explain a.py", [Say(work("I will.")), Say("It sets x.")])
+    assert played.model.requests[1].messages[-1] == {"role": "user", "content": load("begin")}
+    assert played.finished.summary == "It sets x."
+
+
+async def test_a_model_that_writes_no_classification_still_works() -> None:
+    played = await Stage(FILES).play("Look at a.py", [Say("Looking.", [READ]), Say("It sets x.")])
+    assert played.of(Classified)[0].by == "heuristic"
+    assert played.of(TextFinished)[0].text == "Looking."
+    assert played.finished.stop_reason == "end_turn"
+
+
+async def test_a_reply_without_text_is_asked_for_once() -> None:
+    played = await Stage().play("hi", [Say(reply("")), Say("Hello!")])
+    assert played.model.requests[1].messages[-1]["content"] == load("answer")
+    assert played.finished.summary == "Hello!"
+
+
+async def test_the_user_overrides_triage() -> None:
+    overrides = Overrides(domain="research", complexity=0.9, route="work")
+    played = await Stage(FILES).play("hi", [Say(reply("Hello!")), Say("Done.")], overrides=overrides)
+    classified = played.of(Classified)[0]
+    assert (classified.domain, classified.complexity, classified.route, classified.by) == (
+        "research",
+        0.9,
+        "work",
+        "user",
+    )
+    assert (
+        "set by the user: domain research, complexity 0.9, route work"
+        in played.model.requests[0].messages[1]["content"]
+    )
+    assert played.finished.summary == "Done."
+
+
+async def test_garbage_unknown_tools_and_arguments_that_are_no_json_go_back_to_the_model() -> None:
+    calls = [("no_such_tool", {}), ("read_file", "{broken"), ("read_file", {"nonsense": 1}), ("read_file", "[1]")]
+    played = await Stage(FILES).play("Look", [Say(work(), calls), Say("I give up.")])
+    finished = played.of(ToolFinished)
+    assert [event.code for event in finished] == ["unknown_tool", *["bad_arguments"] * 3]
+    results = [message["content"] for message in played.last_messages if message["role"] == "tool"]
+    assert "read_file" in results[0]
+    sent = next(message for message in played.last_messages if message.get("tool_calls"))
+    assert all(isinstance(json.loads(call["function"]["arguments"]), dict) for call in sent["tool_calls"])
+    assert played.workspace.files == FILES
+
+
+async def test_what_the_model_said_is_logged_whole() -> None:
+    stage = Stage(FILES)
+    await stage.play("Look", [Say(work("I look."), [("read_file", "{broken")], thinking="hm"), Say("Done.")])
+    messages = [message for _, message in await stage.store.messages("s")]
+    assert [message["role"] for message in messages] == ["user", "assistant", "tool", "assistant"]
+    assert messages[1]["content"] == work("I look.")
+    assert messages[1]["reasoning"] == "hm"
+    assert messages[1]["tool_calls"][0]["function"]["arguments"] == "{broken"
+
+
+async def test_the_same_call_for_ever_is_warned_of_and_then_ended_with_a_summary() -> None:
+    script = [Say(work(), [READ]), *[Say("", [READ])] * (LOOP_STOP - 1), Say("I was going round in circles.")]
+    played = await Stage(FILES).play("Look", script)
+    assert played.finished.stop_reason == "loop"
+    assert played.finished.summary == "I was going round in circles."
+    assert [event.count for event in played.of(LoopDetected)] == [3, 4]
+    assert [event.strength for event in played.of(RecoveryTried)] == [1, 2]
+
+
+async def test_the_iteration_limit_ends_with_one_summary() -> None:
+    script = [Say(work(), [("read_file", {"path": f"{n}"})]) for n in range(5)] + [Say("Five looked at.", [READ])]
+    played = await Stage().play("Look", script, limits=Limits(iterations=5))
+    assert (played.finished.stop_reason, played.finished.summary) == ("max_iterations", "Five looked at.")
+    assert played.finished.metrics.iterations == 5
+    assert [event.used for event in played.of(BudgetWarning)] == [4.0]
+    assert played.model.requests[-1].messages[-1]["content"].startswith("[agentic] Stop here")
+    assert len(played.of(ToolStarted)) == 5
+
+
+async def test_fifty_iterations_fit_into_the_recursion_limit() -> None:
+    script = [Say(work(), [("read_file", {"path": f"{n}"})]) for n in range(50)] + [Say("Fifty.")]
+    played = await Stage().play("Look", script)
+    assert len(played.of(IterationStarted)) == 50
+    assert (played.finished.stop_reason, played.finished.summary) == ("max_iterations", "Fifty.")
+
+
+async def test_the_time_limit_ends_with_a_summary() -> None:
+    stage = Stage(FILES, commands={})
+    limits = Limits(seconds=0.2)
+    asked = asyncio.Event()
+    stage.answers = ["accept"]
+
+    class Sleepy:
+        async def ask(self, question):
+            asked.set()
+            await asyncio.Event().wait()
+
+        review = ask
+
+    from agentic.ports.model import ScriptedModel
+    from agentic.runtime import Ports, run
+
+    model = ScriptedModel([Say(work(), [EDIT]), Say("Nobody answered.")])
+    events = [
+        event
+        async for event in run(Task("x", "s", "t", limits=limits), Ports(model, stage.workspace, Sleepy(), stage.store))
+    ]
+    assert asked.is_set()
+    finished = events[-1]
+    assert isinstance(finished, TurnFinished)
+    assert (finished.stop_reason, finished.summary) == ("max_time", "Nobody answered.")
+    assert stage.workspace.files == FILES
+
+
+async def test_empty_answers_are_asked_again_and_end_honestly() -> None:
+    played = await Stage(FILES).play("Look at a.py", [Say(work(), [READ]), Say(""), Say(""), Say("")])
+    assert [event.problem for event in played.of(RecoveryTried)] == ["empty", "empty"]
+    assert played.finished.stop_reason == "error"
+
+
+async def test_an_unreachable_model_changes_nothing_and_says_what_to_do() -> None:
+    failure = EndpointUnreachable("Nothing answers at http://x.", "Start it.")
+    played = await Stage(FILES).play("Look", [Say(error=failure)])
+    assert played.of(ErrorRaised)[0].code == "endpoint_unreachable"
+    assert played.finished.stop_reason == "error"
+    assert played.finished.summary == "Nothing answers at http://x. Start it."
+    assert played.workspace.files == FILES
+
+
+async def test_a_failure_in_the_middle_keeps_what_was_done() -> None:
+    script = [Say(work(), [READ]), Say("", [EDIT]), Say(error=StreamBroken("Cut."))]
+    played = await Stage(FILES, ["accept"]).play("Set x", script)
+    assert played.finished.stop_reason == "error"
+    assert played.finished.files == ["a.py"]
+
+
+async def test_a_rejected_edit_changes_nothing_and_the_model_is_told() -> None:
+    played = await Stage(FILES, ["reject"]).play("Set x", [Say(work(), [READ, EDIT]), Say("As you wish.")])
+    assert played.workspace.files == FILES
+    assert [event.outcome for event in played.of(EditResolved)] == ["rejected"]
+    assert "rejected" in played.last_messages[-1]["content"]
+
+
+async def test_plan_mode_changes_nothing() -> None:
+    calls = [EDIT, ("run_command", {"command": "make test"})]
+    played = await Stage(FILES).play("Set x", [Say(work(), calls), Say("A plan.")], mode="plan")
+    assert [event.status for event in played.of(ToolFinished)] == ["failed", "failed"]
+    assert played.workspace.files == FILES
+    assert not played.asker.questions
+    assert not played.asker.proposals
+
+
+async def test_accept_edits_asks_for_commands_only() -> None:
+    stage = Stage(FILES, ["allow_once"], {"make test": (0, "ok\n")})
+    script = [Say(work(), [EDIT, ("run_command", {"command": "make test"})]), Say("Done.")]
+    played = await stage.play("Set x", script, mode="accept-edits")
+    assert played.workspace.files["a.py"].startswith("x = 2")
+    assert not played.asker.proposals
+    assert [event.option for event in played.of(Answered)] == ["allow_once"]
+
+
+async def test_an_answer_that_was_cut_at_its_token_limit_runs_no_call() -> None:
+    script = [Say(work(), [EDIT], finish_reason="length"), Say("Shorter.")]
+    played = await Stage(FILES).play("Set x", script)
+    assert not played.of(ToolStarted)
+    assert played.workspace.files == FILES
+    assert "token limit" in played.model.requests[1].messages[-2]["content"]
+
+
+async def test_a_full_window_ends_the_turn_by_name() -> None:
+    stage = Stage({"a.py": "some words\n" * 800}, window=4_096)
+    played = await stage.play("Look", [Say(work(), [READ])])
+    assert played.of(ErrorRaised)[0].code == "context_overflow"
+    assert played.finished.stop_reason == "error"
+
+
+async def test_steering_reaches_the_model_before_its_next_answer() -> None:
+    def during(run, event) -> None:
+        if isinstance(event, ToolStarted):
+            run.steer("Be quick.")
+
+    played = await Stage(FILES).play("Look", [Say(work(), [READ]), Say("Done.")], during=during)
+    assert played.of(Steered)[0].text == "Be quick."
+    assert played.last_messages[-1] == {"role": "user", "content": "Be quick."}
+
+
+async def test_steering_while_the_last_answer_comes_goes_on() -> None:
+    said = []
+
+    def during(run, event) -> None:
+        if isinstance(event, TextFinished) and event.text == "Done." and not said:
+            said.append(run.steer("One more thing."))
+
+    played = await Stage(FILES).play("Look", [Say(work(), [READ]), Say("Done."), Say("That too.")], during=during)
+    assert played.finished.summary == "That too."
+
+
+async def test_an_interrupted_call_gets_a_result_before_the_next_turn() -> None:
+    stage = Stage(FILES)
+    await stage.store.open_session("s", "x", [])
+    call = {"id": "c1", "type": "function", "function": {"name": "run_command", "arguments": "{}"}}
+    stage.store.add_message("s", "t0", {"role": "user", "content": "Run it"})
+    stage.store.add_message("s", "t0", {"role": "assistant", "content": "", "tool_calls": [call]})
+    played = await stage.play("And?", [Say(reply("It was interrupted."))])
+    roles = [message["role"] for message in played.model.requests[0].messages]
+    assert roles == ["system", "user", "assistant", "tool", "user"]
+    assert played.model.requests[0].messages[3] == {"role": "tool", "tool_call_id": "c1", "content": INTERRUPTED}
+
+
+async def test_resume_goes_on_from_the_position_without_triage() -> None:
+    stage = Stage(FILES, ["accept"])
+    with pytest.raises(KeyboardInterrupt):
+        await stage.play("Set x", [Say(work(), [READ]), Say("", [EDIT]), Say("Never said.")], during=_stop_at_the_edit)
+    played = await stage.play("Set x", [Say("x is 2 now.")], again=True)
+    assert not played.of(Classified)
+    assert [event.number for event in played.of(IterationStarted)] == [2]
+    assert played.model.requests[0].messages[-1]["content"] == load("continue")
+    assert played.workspace.files["a.py"].startswith("x = 2")
+    assert played.finished.stop_reason == "end_turn"
+
+
+def _stop_at_the_edit(_run, event) -> None:
+    if isinstance(event, EditResolved):
+        raise KeyboardInterrupt
+
+
+async def test_run_to_end_gives_the_result_alone() -> None:
+    stage = Stage()
+    from agentic.ports.asker import ScriptedAsker
+    from agentic.ports.model import ScriptedModel
+    from agentic.runtime import Ports
+
+    ports = Ports(ScriptedModel([Say(reply("Hello!"))]), stage.workspace, ScriptedAsker(), stage.store)
+    assert (await run_to_end(Task("hi", "s", "t"), ports)).summary == "Hello!"
