@@ -87,7 +87,7 @@ async def test_a_change_is_made_and_every_other_byte_kept(make: Make, before: st
     bench = await make({"a": before})
     applied = await bench.workspace.apply(change(await snapshot(bench, "a"), after))
     now = await snapshot(bench, "a")
-    assert applied == Applied("a", now.version, after)
+    assert applied == Applied("a", now.version, after, saved=not now.open)
     assert (now.text, bench.peek("a")) == (after, after)
 
 
@@ -154,12 +154,11 @@ async def test_a_file_that_was_deleted_meanwhile_stays_deleted(make: Make) -> No
 
 async def test_folders_come_first_in_a_listing(make: Make) -> None:
     bench = await make({"b.txt": "12345", "a.txt": "é", "z/one": "", "y/x/two": ""})
-    assert await bench.workspace.list(".") == [
-        Entry("y", True),
-        Entry("z", True),
-        Entry("a.txt", False, 2),
-        Entry("b.txt", False, 5),
-    ]
+    found = await bench.workspace.list(".")
+    assert isinstance(found, list)
+    assert [(e.path, e.is_dir) for e in found] == [("y", True), ("z", True), ("a.txt", False), ("b.txt", False)]
+    if not (await snapshot(bench, "a.txt")).open:
+        assert [entry.size for entry in found] == [0, 0, 2, 5]
     assert await bench.workspace.list("y") == [Entry("y/x", True)]
     assert code(await bench.workspace.list("none")) == "not_found"
 
@@ -193,11 +192,12 @@ async def test_what_is_no_text_is_neither_read_nor_searched(make: Make) -> None:
 
 
 async def test_a_byte_order_mark_is_neither_seen_nor_lost(make: Make) -> None:
+    """In files as bytes; an editor takes it off before it tells the text."""
     bench = await make({"a": "\ufeffone\r\ntwo\r\n"})
-    if bench.holds_bytes:
-        found = await snapshot(bench, "a")
+    found = await snapshot(bench, "a")
+    if bench.holds_bytes and not found.open:
         assert found.text == "one\r\ntwo\r\n"
-        applied = await bench.workspace.apply(change(found, "one\r\n2\r\n"))
-        assert isinstance(applied, Applied)
-        assert (applied.text, applied.rebased) == ("one\r\n2\r\n", False)
-        assert bench.peek("a") == "\ufeffone\r\n2\r\n"
+    applied = await bench.workspace.apply(change(found, found.text.replace("two", "2")))
+    assert isinstance(applied, Applied)
+    assert (applied.text, applied.rebased) == (found.text.replace("two", "2"), False)
+    assert bench.peek("a") == "\ufeffone\r\n2\r\n"

@@ -11,11 +11,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from support.fake_editor import FakeEditor
+
 from agentic.disk.workspace import DiskWorkspace
 from agentic.ports.workspace import MemoryWorkspace, Workspace
 from agentic.safety.paths import Roots
+from agentic_server.editor_workspace import EditorWorkspace
 
 Content = str | bytes
+BOM = "\ufeff"
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,44 @@ async def disk(folder: Path, files: Mapping[str, Content]) -> Bench:
     return Bench("disk", workspace, put, peek, workspace.close)
 
 
-FACTORIES: dict[str, Factory] = {"memory": memory, "disk": disk}
+async def editor(folder: Path, files: Mapping[str, Content]) -> Bench:
+    """Every text is open in an editor, and saved."""
+    return await _editor("editor", folder, files, files)
+
+
+async def editor_unsaved(folder: Path, files: Mapping[str, Content]) -> Bench:
+    """Every text is open in an editor, and the disk holds another one."""
+    return await _editor("editor_unsaved", folder, files, dict.fromkeys(files, "not what the user sees\n"))
+
+
+async def _editor(name: str, folder: Path, files: Mapping[str, Content], on_disk: Mapping[str, Content]) -> Bench:
+    texts = {path: text for path, text in files.items() if isinstance(text, str) and "\0" not in text}
+    bench = await disk(folder, {path: on_disk[path] if path in texts else files[path] for path in files})
+    root, client = folder / "workspace", FakeEditor()
+    for path, text in texts.items():
+        client.open(root / path, text.removeprefix(BOM))
+
+    def put(path: str, text: str | None) -> None:
+        if text is not None and str(root / path) in client.buffers:
+            client.type(root / path, 0, text, erase=len(client.text(root / path)))
+            return client.report()
+        if str(root / path) in client.buffers:
+            client.close(root / path)
+        bench.put(path, text)
+        return None
+
+    def peek(path: str) -> str | None:
+        if str(root / path) not in client.buffers:
+            return bench.peek(path)
+        mark = BOM if texts.get(path, "").startswith(BOM) else ""
+        return mark + client.text(root / path)
+
+    roots = Roots([root])
+    workspace = EditorWorkspace(DiskWorkspace(roots), roots, client, settle=0.05)
+    return Bench(name, workspace, put, peek, bench.close)
+
+
+FACTORIES: dict[str, Factory] = {"memory": memory, "disk": disk, "editor": editor, "editor_unsaved": editor_unsaved}
 
 
 def write(place: Path, content: Content) -> None:

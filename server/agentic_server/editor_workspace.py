@@ -1,0 +1,321 @@
+"""The workspace port over an editor: open documents as the user sees them, everything else from the disk.
+
+The document wins over the file: reading and searching see unsaved text, and an edit of an open file goes through the
+editor, into its undo history. Nothing is ever written to disk behind an editor that refused it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from agentic.change import Applied, Change, Snapshot, minimal_edits
+from agentic.disk.glob import matcher
+from agentic.disk.journal import Journal, edit_intent, to_its_end
+from agentic.disk.workspace import DiskWorkspace
+from agentic.errors import Refusal
+from agentic.ports.workspace import Command, Entry, Exit, Match, Output
+from agentic.safety.paths import Roots
+from agentic.text import split_lines, strip_eol
+from agentic_server.editor_edits import SETTLE_SECONDS, Sent, closed_file_edit, same_text, send, send_and_watch
+from agentic_server.editor_port import EditorClient, OpenDocument
+from agentic_server.relocate import carry, distance
+
+ClosedFiles = Literal["auto", "workspaceEdit", "disk"]
+"""How files that are not open are written; auto: through the editor where it is known to save them."""
+
+ATTEMPTS = 4
+"""How often an edit is planned anew because the user typed while it was under way."""
+
+
+class Hand(Protocol):
+    """Whoever can put a change before the user so that they apply it with their own hand."""
+
+    async def offer(self, change: Change) -> None:
+        """Show the change and wait until the user has said something to each of its hunks."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    relative: str
+    absolute: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Unsaved:
+    """An open document whose text is not what is on disk."""
+
+    path: str
+    text: str
+    on_disk: bool
+
+    @property
+    def entry(self) -> Entry:
+        return Entry(self.path, False, len(self.text.encode("utf-8", "replace")))
+
+
+class EditorWorkspace:
+    """Implements `Workspace`. `hand` is for editors that take no edits but those that the user asks for."""
+
+    def __init__(
+        self,
+        disk: DiskWorkspace,
+        roots: Roots,
+        editor: EditorClient,
+        closed_files: ClosedFiles = "auto",
+        hand: Hand | None = None,
+        settle: float = SETTLE_SECONDS,
+    ) -> None:
+        self._disk = disk
+        self._roots = roots
+        self._editor = editor
+        self._closed_files: ClosedFiles = closed_files
+        self._hand = hand
+        self._settle = settle
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._journal: Journal | None = None
+
+    def for_turn(self, journal: Journal) -> EditorWorkspace:
+        """The same workspace, with its writes journalled under this turn, those to open documents too."""
+        disk = self._disk.for_turn(journal.session, journal.turn)
+        view = EditorWorkspace(disk, self._roots, self._editor, self._closed_files, self._hand, self._settle)
+        view._locks = self._locks
+        view._journal = journal
+        return view
+
+    @property
+    def roots(self) -> Sequence[str]:
+        return self._disk.roots
+
+    async def read(self, path: str) -> Snapshot | Refusal:
+        on_disk = await self._disk.read(path)
+        if isinstance(on_disk, Refusal):
+            return on_disk
+        file = self._file(path)
+        document = None if isinstance(file, Refusal) else self._editor.document(file.absolute)
+        if document is None:
+            return on_disk
+        return Snapshot(on_disk.path, document.text, _version(document), open=True)
+
+    async def apply(self, change: Change) -> Applied | Refusal:
+        resolved = self._roots.resolve_for_write(change.path)
+        if isinstance(resolved, Refusal):
+            return resolved
+        file = _File(resolved.relative, str(resolved.absolute))
+        async with self._locks.setdefault(file.absolute, asyncio.Lock()):
+            document = self._editor.document(file.absolute)
+            if document is not None:
+                return await self._apply_open(change, file, document)
+            if self._by_editor(change):
+                return await self._apply_closed(change, file)
+            return await self._disk.apply(change)
+
+    async def list(self, path: str) -> list[Entry] | Refusal:
+        entries = await self._disk.list(path)
+        folder = self._file(path)
+        if isinstance(entries, Refusal) or isinstance(folder, Refusal):
+            return entries
+        above = "" if folder.relative == "." else folder.relative
+        unsaved = {f.path: f for f in await self._unsaved() if f.path.rpartition("/")[0] == above}
+        files = [unsaved[e.path].entry if e.path in unsaved else e for e in entries if not e.is_dir]
+        files += [f.entry for f in unsaved.values() if not f.on_disk]
+        return [e for e in entries if e.is_dir] + sorted(files, key=lambda entry: entry.path)
+
+    async def find(self, pattern: str, limit: int) -> list[str]:
+        found = await self._disk.find(pattern, limit)
+        new = [f.path for f in await self._unsaved() if not f.on_disk and matcher(pattern)(f.path)]
+        return sorted({*found, *new})[:limit]
+
+    async def search(self, pattern: str, glob: str, limit: int) -> list[Match] | Refusal:
+        unsaved = await self._unsaved()
+        if not unsaved:
+            return await self._disk.search(pattern, glob, limit)
+        found = await self._search_disk(pattern, glob, limit, {f.path for f in unsaved})
+        if isinstance(found, Refusal):
+            return found
+        for file in unsaved:
+            if not glob or matcher(glob)(file.path):
+                found += _matches(re.compile(pattern), file.path, file.text)
+        return sorted(found, key=lambda match: (match.path, match.line))[:limit]
+
+    def run(self, command: Command) -> AsyncGenerator[Output | Exit | Refusal]:
+        return self._disk.run(command)
+
+    async def unsaved(self) -> list[str]:
+        """The open documents of the workspace whose text is not what is on disk."""
+        return [file.path for file in await self._unsaved()]
+
+    async def _apply_open(self, change: Change, file: _File, document: OpenDocument) -> Applied | Refusal:
+        for _ in range(ATTEMPTS):
+            wanted = _carried(change, document.text)
+            if isinstance(wanted, Refusal):
+                return wanted
+            if wanted == document.text:
+                return await self._applied(change, file, document)
+            if not self._may_edit():
+                return await self._by_hand(change, file)
+            sent = await self._send(file, document, wanted)
+            result = await self._sent(change, file, sent, (document.text, wanted))
+            if not isinstance(result, OpenDocument):
+                return result
+            document = result
+        return _conflict(file)
+
+    async def _send(self, file: _File, document: OpenDocument, wanted: str) -> Sent:
+        """Send an edit, with its intent written down before. Cancelling stops it; the intent tells what is so then."""
+        if self._journal is None:
+            return await send(self._editor, document, wanted, self._settle)
+        store, session, turn = self._journal.store, self._journal.session, self._journal.turn
+        intent = edit_intent(session, turn, file.relative, document.text, wanted)
+        await store.prepare(intent)
+        try:
+            return await send(self._editor, document, wanted, self._settle)
+        finally:
+            now = self._editor.document(file.absolute)
+            made = now is not None and carry(document.text, minimal_edits(document.text, wanted), now.text) == now.text
+            await to_its_end(store.settle(intent.id, "done" if made else "failed"))
+
+    async def _sent(
+        self, change: Change, file: _File, sent: Sent, texts: tuple[str, str]
+    ) -> Applied | Refusal | OpenDocument:
+        """What came of an edit from the one text to the other; the document if the edit is to be planned anew."""
+        document = self._editor.document(file.absolute)
+        if document is None:
+            return _refused(file, "the document was closed while the edit was under way")
+        if sent.seen:
+            return await self._applied(change, file, document)
+        if not sent.changed:
+            return _refused(file, sent.problem or "the editor or its user did not take the edit")
+        again = _carried(change, document.text)
+        if isinstance(again, Refusal):
+            return again
+        if again == document.text:
+            return await self._applied(change, file, document)
+        # Without versions the edit may have landed in the wrong place; and where it may have been made, and the user
+        # typed inside of it since, a second one would double it.
+        missing = distance(texts[0], document.text) < distance(texts[1], document.text)
+        return document if missing and self._editor.profile.document_changes else _conflict(file)
+
+    async def _by_hand(self, change: Change, file: _File) -> Applied | Refusal:
+        """The user applies the change with a quick fix; what they left out is not made."""
+        if self._hand is None:
+            return _refused(file, "this editor takes no edits but those that its user asks for")
+        await self._hand.offer(change)
+        document = self._editor.document(file.absolute)
+        if document is None or _carried(change, document.text) != document.text:
+            return _refused(file, "the user did not apply it")
+        return await self._applied(change, file, document)
+
+    async def _applied(self, change: Change, file: _File, document: OpenDocument) -> Applied:
+        on_disk = await self._disk.read(change.path)
+        saved = isinstance(on_disk, Snapshot) and on_disk.exists and on_disk.text == document.text
+        rebased = document.text != change.after
+        return Applied(file.relative, _version(document), document.text, rebased=rebased, saved=saved)
+
+    async def _apply_closed(self, change: Change, file: _File) -> Applied | Refusal:
+        """Through the editor, which opens the file if it likes; what counts is the document, else the disk."""
+        now = await self._disk.read(change.path)
+        if isinstance(now, Refusal):
+            return now
+        if now.exists == change.creates and not (now.exists and now.text == change.after):
+            what = "created" if now.exists else "deleted"
+            return Refusal("conflict", f"{file.relative} was {what} meanwhile.", "Read it first.")
+        wanted = carry(change.before, change.edits, now.text) if not change.creates else change.after
+        if isinstance(wanted, Refusal):
+            return wanted
+        if now.exists and wanted == now.text:
+            return Applied(file.relative, now.version, now.text, rebased=now.text != change.after)
+        edit = closed_file_edit(self._editor, file.absolute, now.text, wanted, change.creates)
+        sent = await send_and_watch(
+            self._editor,
+            file.absolute,
+            edit,
+            lambda texts: any(text is not None and same_text(text, wanted) for text in texts),
+            self._settle,
+        )
+        return await self._closed_result(now, file, wanted, sent)
+
+    async def _closed_result(self, before: Snapshot, file: _File, wanted: str, sent: Sent) -> Applied | Refusal:
+        on_disk = await self._disk.read(file.relative)
+        written = isinstance(on_disk, Snapshot) and on_disk.exists and same_text(on_disk.text, wanted)
+        document = self._editor.document(file.absolute)
+        if document is not None and same_text(document.text, wanted):
+            return Applied(file.relative, _version(document), document.text, saved=written)
+        if isinstance(on_disk, Snapshot) and written and on_disk.version != before.version:
+            return Applied(file.relative, on_disk.version, on_disk.text)
+        return _refused(file, sent.problem or "the editor did not make the edit")
+
+    def _by_editor(self, change: Change) -> bool:
+        """Whether a closed file's change goes through the editor."""
+        profile = self._editor.profile
+        able = self._may_edit() and (not change.creates or "create" in profile.resource_operations)
+        if self._closed_files == "auto":
+            return able and profile.saves_closed_files
+        return able and self._closed_files == "workspaceEdit"
+
+    def _may_edit(self) -> bool:
+        return self._editor.profile.apply_edit and not self._editor.profile.apply_edit_only_after_action
+
+    async def _unsaved(self) -> Sequence[_Unsaved]:
+        different: list[_Unsaved] = []
+        for document in self._editor.documents():
+            file = self._file(document.path)
+            on_disk = file if isinstance(file, Refusal) else await self._disk.read(file.relative)
+            if isinstance(on_disk, Snapshot) and (on_disk.text != document.text or not on_disk.exists):
+                different.append(_Unsaved(on_disk.path, document.text, on_disk.exists))
+        return sorted(different, key=lambda file: file.path)
+
+    async def _search_disk(self, pattern: str, glob: str, limit: int, hidden: set[str]) -> list[Match] | Refusal:
+        """The first matches on disk that are not in the hidden files."""
+        wanted = limit
+        while True:
+            found = await self._disk.search(pattern, glob, wanted)
+            if isinstance(found, Refusal):
+                return found
+            kept = [match for match in found if match.path not in hidden]
+            if len(kept) >= limit or len(found) < wanted:
+                return kept[:limit]
+            wanted *= 4
+
+    def _file(self, path: str) -> _File | Refusal:
+        resolved = self._roots.resolve(path)
+        return resolved if isinstance(resolved, Refusal) else _File(resolved.relative, str(resolved.absolute))
+
+
+def _carried(change: Change, now: str) -> str | Refusal:
+    """The text that the document should get; a document that was new and empty may be filled."""
+    if change.creates and now not in ("", change.after):
+        return Refusal("conflict", f"{change.path} was created meanwhile.", "Read it first.")
+    if now == change.after:
+        return now
+    wanted = carry(change.before, change.edits, now)
+    if isinstance(wanted, Refusal):
+        return Refusal("conflict", f"{change.path}: {wanted.message}", wanted.next_step)
+    return wanted
+
+
+def _matches(regex: re.Pattern[str], path: str, text: str) -> list[Match]:
+    lines = (strip_eol(line) for line in split_lines(text))
+    return [Match(path, number, line) for number, line in enumerate(lines, 1) if regex.search(line)]
+
+
+def _version(document: OpenDocument) -> str:
+    """The document's version and a part of its text's hash, for some clients count from anew."""
+    return f"v{document.version}-{hashlib.sha256(document.text.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+
+
+def _refused(file: _File, why: str) -> Refusal:
+    return Refusal("rejected", f"The edit of {file.relative} was not made: {why}.", "Ask the user how to go on.")
+
+
+def _conflict(file: _File) -> Refusal:
+    return Refusal(
+        "conflict",
+        f"{file.relative} was changed while the edit was under way.",
+        "Read the file again and edit what it holds now.",
+    )
