@@ -258,6 +258,7 @@ TOOL_CALLS = {
         call_delta(index=0, id="a", name="f", arguments='{"x"'),
         call_delta(index=0, id="a", name="f", arguments=": 1"),
         call_delta(index=0, id="a", name="f", arguments="}"),
+        call_delta(index=0, id="a", name="f", arguments=""),
         call_delta(index=1, id="b", name="g", arguments='{"y"'),
         call_delta(index=1, id="b", name="g", arguments=": 2}"),
     ],
