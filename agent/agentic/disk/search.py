@@ -46,9 +46,14 @@ async def search(roots: Roots, pattern: str, glob: str, limit: int, *, ripgrep: 
 
 async def _with_ripgrep(program: str, roots: Roots, pattern: str, glob: str, limit: int) -> list[Match] | None:
     """None when ripgrep does not take the pattern."""
-    wanted = matcher(glob or "**")
+    matches_glob = matcher(glob or "**")
     found: list[Match] = []
     for prefix, folder in roots.folders:
+        ignored = tree.Ignored(folder)
+
+        def wanted(name: str, prefix: str = prefix, ignored: tree.Ignored = ignored) -> bool:
+            return matches_glob(prefix + name) and is_nameable(name) and not ignored(name)
+
         command = [program, *_RIPGREP_OPTIONS, f"--max-filesize={MAX_FILE_BYTES}", "-e", pattern, "--", "./"]
         process = await _start(command, folder)
         try:
@@ -62,16 +67,17 @@ async def _with_ripgrep(program: str, roots: Roots, pattern: str, glob: str, lim
 
 
 async def _matches(process: Process, prefix: str, wanted: Callable[[str], bool], limit: int) -> AsyncGenerator[Match]:
-    """What ripgrep finds, file by file; what turns out to be binary is dropped."""
+    """What ripgrep finds, file by file; dropped is what turns out to be binary or, by git's rules, ignored."""
     held: list[Match] = []
+    name = ""
     async for line in _json_lines(process):
         kind, data = line["type"], line.get("data", {})
         if kind == "begin":
-            held = []
-        elif kind == "match" and len(held) < limit:
             name = data["path"].get("text", "").removeprefix("./")
-            if is_nameable(name) and name and wanted(prefix + name):
-                held.append(Match(prefix + name, data["line_number"], _text(data["lines"])))
+            name = name if name and wanted(name) else ""
+            held = []
+        elif kind == "match" and name and len(held) < limit:
+            held.append(Match(prefix + name, data["line_number"], _text(data["lines"])))
         elif kind == "end" and data["binary_offset"] is None:
             for match in held:
                 yield match

@@ -38,6 +38,30 @@ def walk(root: Path, prefix: str = "") -> Iterator[str]:
         waiting += sorted(found, key=lambda item: item[0].rstrip("/").encode(), reverse=True)
 
 
+class Ignored:
+    """Tells which files of a root `walk` leaves out; it reads each `.gitignore` once."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._rules: dict[str, tuple[_Rules, ...]] = {}
+
+    def __call__(self, path: str) -> bool:
+        """Whether the file, or a folder above it, is ignored."""
+        rules: tuple[_Rules, ...] = ()
+        start = 0
+        while True:
+            folder = path[:start]
+            if folder not in self._rules:
+                self._rules[folder] = _rules_of(self._root, folder)
+            rules = (*rules, *self._rules[folder])
+            slash = path.find("/", start)
+            if _excluded(path[: slash + 1] if slash >= 0 else path, rules):
+                return True
+            if slash < 0:
+                return False
+            start = slash + 1
+
+
 def entries(roots: Roots, folder: Path, relative: str) -> list[Entry]:
     """What lies in one folder, folders first. Links that lead outside or nowhere are left out.
 
@@ -102,7 +126,11 @@ def _ignored(folder: str, entry: os.DirEntry[str], rules: tuple[_Rules, ...]) ->
     """Whether the innermost `.gitignore` that says anything about the entry excludes it; `.git` always is."""
     if entry.name == ".git" or not is_nameable(entry.name):
         return True
-    path = f"{folder}{entry.name}/" if entry.is_dir(follow_symlinks=False) else f"{folder}{entry.name}"
+    suffix = "/" if entry.is_dir(follow_symlinks=False) else ""
+    return _excluded(f"{folder}{entry.name}{suffix}", rules)
+
+
+def _excluded(path: str, rules: tuple[_Rules, ...]) -> bool:
     for rule in reversed(rules):
         verdict = rule.spec.check_file(path[rule.depth :]).include
         if verdict is not None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 
 from agentic.change import ABSENT, Applied, Change, Snapshot, merge
 from agentic.disk import tree
@@ -84,15 +86,22 @@ class DiskWorkspace:
         return await search(self._roots, pattern, glob, limit)
 
     async def run(self, command: Command) -> AsyncGenerator[Output | Exit | Refusal]:
-        cwd = self._roots.resolve(command.cwd)
+        cwd = self._folder(command.cwd)
         if isinstance(cwd, Refusal):
             yield cwd
-        elif not cwd.absolute.is_dir():
-            yield Refusal("not_found", f"There is no folder {command.cwd!r}.", "Run the command in another folder.")
         else:
-            async with aclosing(self._commands.run(command.text, cwd.absolute, command.seconds)) as said:
+            async with aclosing(self._commands.run(command.text, cwd, command.seconds)) as said:
                 async for piece in said:
                     yield piece
+
+    def _folder(self, path: str) -> Path | Refusal:
+        """An existing folder to run a command in."""
+        resolved = self._roots.resolve(path)
+        if isinstance(resolved, Refusal):
+            return resolved
+        if not os.path.isdir(resolved.absolute):
+            return Refusal("not_found", f"There is no folder {path!r}.", "Run the command in another folder.")
+        return resolved.absolute
 
     def _read(self, path: str) -> Snapshot | Refusal:
         resolved = self._roots.resolve(path)

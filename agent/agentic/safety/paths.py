@@ -65,7 +65,7 @@ class Roots:
         root = self._real[index]
         lexical = root.joinpath(*parts)
         real = Path(os.path.realpath(lexical))
-        if real.is_symlink():
+        if os.path.islink(real):
             return Refusal("denied", f"{path!r} is a symbolic link that leads in a circle.", "Use another path.")
         if not any(real.is_relative_to(folder) for folder in self._real):
             return self._outside(path)
@@ -124,7 +124,7 @@ class Roots:
 
 def check_again(resolved: Resolved) -> Refusal | None:
     """Whether the place still is where it was when it was resolved: to be called right before it is changed."""
-    if Path(os.path.realpath(resolved.lexical)) == resolved.absolute and not resolved.absolute.is_symlink():
+    if Path(os.path.realpath(resolved.lexical)) == resolved.absolute and not os.path.islink(resolved.absolute):
         return None
     return Refusal(
         "outside_workspace",
