@@ -160,6 +160,13 @@ GOOD: dict[str, list[Event]] = {
         closed("tools"),
         finished(),
     ],
+    "a call dropped": in_phase(asks(), called(), called("c2"), answered(), withdrawn("c1"), runs("c2"), ran("c2")),
+    "a call dropped after its phase": [
+        *in_phase(asks(), called(), answered())[:-1],
+        withdrawn("c1"),
+        finished(),
+    ],
+    "iterations after an interruption": [started(), rounds(4), rounds(5), finished()],
     "retrieval": in_phase(PROGRESS, PROGRESS, FOUND, FOUND),
     "iterations": [started(), rounds(1), rounds(2), warned(), finished()],
     "interrupted": [started(), opened("model"), asks(), text(), closed("model"), finished(reason="cancelled")],
@@ -223,7 +230,20 @@ BAD: dict[str, tuple[list[Event], str]] = {
     "another's answer": (with_call(asked(), replied("q2")), "event 7: .* the answer to q1"),
     "an answer to nothing": (with_call(replied()), "event 6: found answered"),
     "endless retrieval": (in_phase(PROGRESS), "event 3: found phaseFinished of main, expected retrievalResult"),
-    "a skipped iteration": ([started(), rounds(2), finished()], "event 1: .* iteration 1"),
+    "a skipped iteration": ([started(), rounds(1), rounds(3), finished()], "event 2: .* iteration 2"),
+    "an iteration again": ([started(), rounds(2), rounds(2), finished()], "event 2: .* iteration 3"),
+    "a text dropped late": (
+        [*in_phase(asks(), text(), whole(), answered())[:-1], withdrawn(), finished()],
+        "event 7: .* a call that has not run, not i1",
+    ),
+    "a call dropped after it ran": (
+        in_phase(asks(), called(), answered(), runs(), ran(), withdrawn("c1")),
+        "event 7: .* a call that has not run, not c1",
+    ),
+    "a dropped call run": (
+        in_phase(asks(), called(), answered(), withdrawn("c1"), runs(), ran()),
+        "event 6: .* a call that the model made",
+    ),
     "an open sub-agent": ([started(), helps(), finished()], r"event 2: .* subAgentFinished of \['helper'\]"),
     "an unannounced sub-agent": ([started(), started(HELPER), finished(HELPER), finished()], "event 1: .* before it"),
     "a late sub-agent": (
