@@ -39,6 +39,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "lsprotocol": ("agentic_server",),
     "openai": ("agentic.llm",),
     "httpx": ("agentic.llm",),
+    "httpx2": ("agentic.llm",),
     "tiktoken": ("agentic.llm",),
     "langgraph": ("agentic.graph", "agentic.runtime"),
     "watchfiles": ("agentic.context",),
@@ -59,7 +60,7 @@ DOORS = {
 LONG_FILES = {"agentic.events": 500}
 """The vocabulary is one list, and is read as one."""
 
-HEAVY = ("openai", "httpx", "langgraph", "langchain_core", "rich", "tiktoken", "watchfiles")
+HEAVY = ("openai", "httpx", "httpx2", "langgraph", "langchain_core", "rich", "tiktoken", "watchfiles")
 START_PATH = ("agentic_server.app", "agentic_server.settings", "agentic_server.protocol", "agentic.events")
 
 

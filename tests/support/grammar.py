@@ -161,12 +161,12 @@ class _Agent:
     def phase(self) -> None:
         opened = self.take(PhaseStarted).phase
         while not self.at(PhaseFinished):
-            if self.at(*MODEL):
+            if self.at(ItemWithdrawn):
+                self.drop_call()
+            elif self.at(*MODEL):
                 self.answer()
             elif self.at(ToolStarted):
                 self.call()
-            elif self.at(ItemWithdrawn):
-                self.drop_call()
             elif self.at(*RETRIEVAL):
                 self.retrieval()
             else:
