@@ -103,7 +103,8 @@ def minimal_edits(before: str, after: str) -> tuple[Edit, ...]:
     head = _common(old, new)
     tail = _common(old[head:][::-1], new[head:][::-1])
     starts = _offsets(old)
-    matcher = difflib.SequenceMatcher(None, old[head : len(old) - tail], new[head : len(new) - tail], autojunk=False)
+    # Its heuristic for popular lines stays on: without it, thousands of blank lines take hours.
+    matcher = difflib.SequenceMatcher(None, old[head : len(old) - tail], new[head : len(new) - tail])
     edits: list[Edit] = []
     for tag, i1, i2, j1, j2 in matcher.get_opcodes():
         if tag == "equal":

@@ -1,45 +1,41 @@
-"""Edits that follow each other, as edits of the text that they began with."""
+"""Edits that follow each other, as edits of the text that they began with; and edits as a person reads them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from agentic.change import Edit, trim
+from agentic.change import Edit, apply_edits, trim
 from agentic.text import line_of, line_starts
 
+Piece = str | range
+"""A stretch of an edited text: new text, or the offsets of the original that it keeps."""
 
-def then(edits: Sequence[Edit], edit: Edit) -> list[Edit]:
-    """Ascending edits of a text, followed by one more edit of the text that they made."""
-    kept: list[Edit] = []
-    touched: list[tuple[Edit, int]] = []
-    later: list[Edit] = []
-    moved = moved_before = moved_after = 0
-    for one in edits:
-        start = one.start + moved
-        moved += len(one.new) - (one.end - one.start)
-        if start + len(one.new) < edit.start:
-            kept.append(one)
-            moved_before = moved
-        elif start > edit.end:
-            later.append(one)
+
+def splice(pieces: Sequence[Piece], edits: Iterable[Edit]) -> list[Piece]:
+    """The pieces after ascending edits of the text that they make."""
+    rest = list(reversed(pieces))
+    spliced: list[Piece] = []
+    position = 0
+    for edit in edits:
+        spliced += _take(rest, edit.start - position)
+        _take(rest, edit.end - edit.start)
+        spliced.append(edit.new)
+        position = edit.end
+    return spliced + rest[::-1]
+
+
+def edits_of(pieces: Sequence[Piece], length: int) -> list[Edit]:
+    """The edits of the original, of this length, that make the pieces."""
+    edits: list[Edit] = []
+    position, new = 0, ""
+    for piece in (*pieces, range(length, length)):
+        if isinstance(piece, str):
+            new += piece
             continue
-        else:
-            touched.append((one, start))
-        moved_after = moved
-    return [*kept, _joined(touched, edit, moved_before, moved_after), *later]
-
-
-def _joined(touched: list[tuple[Edit, int]], edit: Edit, moved_before: int, moved_after: int) -> Edit:
-    """The edit together with those that it touches, each given with its place in the text they made."""
-    if not touched:
-        return Edit(edit.start - moved_before, edit.end - moved_before, edit.new)
-    (first, first_start), (last, last_start) = touched[0], touched[-1]
-    last_end = last_start + len(last.new)
-    head = first.new[: max(0, edit.start - first_start)]
-    tail = last.new[len(last.new) - max(0, last_end - edit.end) :]
-    return Edit(
-        min(first.start, edit.start - moved_before), max(last.end, edit.end - moved_after), head + edit.new + tail
-    )
+        if new or piece.start > position:
+            edits.append(Edit(position, piece.start, new))
+        position, new = piece.stop, ""
+    return edits
 
 
 def by_lines(before: str, edits: Iterable[Edit]) -> tuple[Edit, ...]:
@@ -48,17 +44,15 @@ def by_lines(before: str, edits: Iterable[Edit]) -> tuple[Edit, ...]:
     So no two of them share a line, and a person can judge each by itself.
     """
     starts = line_starts(before)
-    joined: list[Edit] = []
+    groups: list[list[Edit]] = []
     for edit in (trim(before, edit) for edit in edits):
         if not edit.new and edit.start == edit.end:
             continue
-        if joined and first_line(starts, edit) <= last_line(starts, joined[-1]):
-            previous = joined.pop()
-            between = before[previous.end : edit.start]
-            joined.append(Edit(previous.start, edit.end, previous.new + between + edit.new))
+        if groups and first_line(starts, edit) <= last_line(starts, groups[-1][-1]):
+            groups[-1].append(edit)
         else:
-            joined.append(edit)
-    return tuple(joined)
+            groups.append([edit])
+    return tuple(_joined(before, group) for group in groups)
 
 
 def first_line(starts: list[int], edit: Edit) -> int:
@@ -71,3 +65,21 @@ def last_line(starts: list[int], edit: Edit) -> int:
     line = line_of(starts, edit.end)
     whole_lines = starts[line] == edit.end and (edit.start < edit.end or edit.new.endswith(("\n", "\r")))
     return line if whole_lines else line + 1
+
+
+def _take(rest: list[Piece], count: int) -> list[Piece]:
+    """The next `count` characters off the end of a reversed list of pieces."""
+    taken: list[Piece] = []
+    while count > 0:
+        piece = rest.pop()
+        taken.append(piece[:count])
+        if len(piece) > count:
+            rest.append(piece[count:])
+        count -= len(piece)
+    return taken
+
+
+def _joined(before: str, group: list[Edit]) -> Edit:
+    start, end = group[0].start, group[-1].end
+    moved = [Edit(edit.start - start, edit.end - start, edit.new) for edit in group]
+    return Edit(start, end, apply_edits(before[start:end], moved))

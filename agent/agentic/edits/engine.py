@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agentic.change import Change, Edit, Snapshot, apply_edits, minimal_edits
-from agentic.edits.compose import by_lines, then
+from agentic.edits.compose import Piece, by_lines, edits_of, splice
 from agentic.edits.match import Match, find_matches
 from agentic.edits.near import not_found
 from agentic.edits.view import BOM, View
@@ -41,16 +41,15 @@ def plan_edits(snapshot: Snapshot, replacements: Sequence[Replacement]) -> Chang
     """
     if not snapshot.exists:
         return _create(snapshot, replacements)
-    edits: list[Edit] = []
     text = snapshot.text
+    pieces: list[Piece] = [range(len(text))]
     for number, replacement in enumerate(replacements, 1):
         planned = _replace(snapshot.path, text, replacement)
         if isinstance(planned, Refusal):
             return _numbered(planned, number) if len(replacements) > 1 else planned
-        for edit in reversed(planned):
-            edits = then(edits, edit)
+        pieces = splice(pieces, planned)
         text = apply_edits(text, planned)
-    return _change(snapshot, edits)
+    return _change(snapshot, edits_of(pieces, len(snapshot.text)))
 
 
 def plan_write(snapshot: Snapshot, content: str) -> Change | Refusal:

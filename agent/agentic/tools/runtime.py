@@ -86,10 +86,10 @@ def _started(call: ToolCall, runnable: _Runnable | Refusal, context: ToolContext
 
 async def _run(call: ToolCall, runnable: _Runnable, context: ToolContext) -> ToolResult:
     tool, arguments = runnable.tool, runnable.arguments
-    verdict = decide(tool.kind, context.task.mode, getattr(arguments, "command", None))
-    if verdict == "deny":
-        return refused(_denied(tool, context))
     try:
+        verdict = decide(tool.kind, context.task.mode, getattr(arguments, "command", None))
+        if verdict == "deny":
+            return refused(_denied(tool, context))
         return await tool.run(replace(context, approval=verdict), call.id, arguments)
     except AgenticError as error:
         _logger.warning("the tool %s failed: %s", tool.name, error)
