@@ -156,6 +156,11 @@ def test_writing_touches_only_what_differs() -> None:
     assert refusal(plan_write(snapshot("a\r\n"), "a\n")).code == "no_op"
 
 
+def test_a_long_file_full_of_blank_lines_is_rewritten() -> None:
+    before, content = ("".join(f"{word} {number}\n\n" for number in range(5000)) for word in ("old", "new"))
+    assert after(plan_write(snapshot(before), content)) == content
+
+
 def test_hunks_show_lines_and_never_share_one() -> None:
     plan = plan_write(snapshot("a\nb\nc\nd\ne\nf"), "a\nB\nC\nd\ne\ng")
     assert isinstance(plan, Change)

@@ -14,7 +14,8 @@ from agentic.tools.repair import repair
 def test_specs_are_small_and_stable() -> None:
     names = [spec["function"]["name"] for spec in tool_specs()]
     assert names == list(TOOLS) == [
-        "read_file", "list_files", "find_files", "search_text", "edit_file", "write_file", "run_command", "ask_user", "update_plan",
+        "read_file", "list_files", "find_files", "search_text",
+        "edit_file", "write_file", "run_command", "ask_user", "update_plan",
     ]  # fmt: skip
     assert tool_specs() is tool_specs()
     assert len(json.dumps(tool_specs()).encode()) / 4 <= 1300
@@ -27,12 +28,12 @@ def test_specs_are_small_and_stable() -> None:
         ('{"path": "a", "old": "b", "new": "c"}', {"path": "a", "old": "b", "new": "c"}),
         ('{"filePath": "a", "oldString": "b", "newString": "c"}', {"path": "a", "old": "b", "new": "c"}),
         ('```json\n{"path": "a",}\n```', {"path": "a"}),
-        ('{"path": "a,]", "edits": [{"search": ",}", "replace": "x",},]}', {"path": "a,]", "edits": [{"old": ",}", "new": "x"}]}),
+        ('{"edits": [{"search": ",}", "replace": "x",},]}', {"edits": [{"old": ",}", "new": "x"}]}),
         ('{"arguments": {"file": "a"}}', {"path": "a"}),
         ('{"input": "{\\"path\\": \\"a\\"}"}', {"path": "a"}),
         ('"{\\"path\\": \\"a\\"}"', {"path": "a"}),
         ('{"path": "a", "old": "x\ny", "new": ""}', {"path": "a", "old": "x\ny", "new": ""}),
-        ('{"path": "a", "edits": "[{\\"old\\": \\"b\\", \\"new\\": \\"c\\"}]"}', {"path": "a", "edits": [{"old": "b", "new": "c"}]}),
+        ('{"edits": "[{\\"old\\": \\"b\\", \\"new\\": \\"c\\"}]"}', {"edits": [{"old": "b", "new": "c"}]}),
         ('{"path": "a", "edits": {"old": "b", "new": "c"}}', {"path": "a", "edits": [{"old": "b", "new": "c"}]}),
         ("", {}),
     ],

@@ -19,7 +19,8 @@ class Judge(ScriptedAsker):
 
     def __init__(self, *words: Any, amended: str = "", by: AnsweredBy = "user", reason: str = "") -> None:
         super().__init__()
-        self.words, self.text, self.by, self.reason = words, amended, by, reason
+        self.words, self.text, self.reason = words, amended, reason
+        self.by: AnsweredBy = by
 
     async def ask(self, question: Question) -> Reply:
         raise AssertionError("no question is expected")
