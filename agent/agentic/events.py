@@ -25,8 +25,8 @@ The grammar of one agent's turn (`?` optional, `*` any number, `|` or; the neste
 Phases do not nest: `phaseStarted` is followed by the `phaseFinished` of the same phase. An item (one text, thought or
 tool call) starts with its first delta, grows, and is finished; the finished item is authoritative; `itemWithdrawn`
 removes it with all it had, be it that its attempt failed or that the call will not be run. Iterations are counted up
-by one, from 1 or from where an interrupted turn stood. Every `toolStarted`, `editProposed` and `asked` is closed by its partner on every path,
-cancellation included. `turnFinished` is the last event of a turn.
+by one, from 1 or from where an interrupted turn stood. Every `toolStarted`, `editProposed` and `asked` is closed by its
+partner on every path, cancellation included. `turnFinished` is the last event of a turn.
 """
 
 from __future__ import annotations

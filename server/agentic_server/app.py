@@ -58,6 +58,10 @@ def _lifecycle_doors(server: HardenedServer, daemon: Daemon) -> None:
     def request_cancelled(params: types.CancelParams) -> None:
         daemon.cancel_request(params.id)
 
+    @server.feature(types.TEXT_DOCUMENT_DID_SAVE)
+    def saved(params: types.DidSaveTextDocumentParams) -> None:
+        daemon.check_mirror(params.text_document.uri, params.text)
+
     @server.feature("agentic/attach")
     async def attach(params: Any) -> Any:
         try:

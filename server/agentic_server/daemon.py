@@ -161,6 +161,13 @@ class Daemon:
         self._settings = None
         await self._drop_model()
 
+    def check_mirror(self, uri: str, text: str | None) -> None:
+        """What the client saved must be what we mirror; where it is not, its text counts from now on."""
+        document = self.server.documents.find(uri)
+        if document is not None and text is not None and document.source != text:
+            log.warning("our mirror of %s had drifted from the editor's text and was set right", uri)
+            document.apply_change(types.TextDocumentContentChangeWholeDocument(text))
+
     async def stop(self) -> None:
         """End every turn, kill every command, write everything down."""
         if self._sessions is not None:

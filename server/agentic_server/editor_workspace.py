@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import re
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -143,12 +144,14 @@ class EditorWorkspace:
                 found += _matches(re.compile(pattern), file.path, file.text)
         return sorted(found, key=lambda match: (match.path, match.line))[:limit]
 
-    def run(self, command: Command) -> AsyncGenerator[Output | Exit | Refusal]:
-        return self._disk.run(command)
-
-    async def unsaved(self) -> list[str]:
-        """The open documents of the workspace whose text is not what is on disk."""
-        return [file.path for file in await self._unsaved()]
+    async def run(self, command: Command) -> AsyncGenerator[Output | Exit | Refusal]:
+        """A command sees what is on disk; where that is not what the user sees, its output begins by saying so."""
+        if unsaved := [file.path for file in await self._unsaved()]:
+            note = f"[The editor has unsaved text that this command does not see: {', '.join(unsaved)}]\n"
+            yield Output("stderr", note)
+        async with aclosing(self._disk.run(command)) as outputs:
+            async for output in outputs:
+                yield output
 
     async def _apply_open(self, change: Change, file: _File, document: OpenDocument) -> Applied | Refusal:
         for _ in range(ATTEMPTS):

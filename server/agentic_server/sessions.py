@@ -127,12 +127,18 @@ class Sessions:
 
     async def _begin(self, turn: ActiveTurn) -> Run:
         """The run. Its libraries take a second to import, once; the loop goes on meanwhile."""
-        runtime: Any = await asyncio.to_thread(importlib.import_module, "agentic.runtime")
+        runtime: Any = await asyncio.to_thread(_import_heavy)
         make: Callable[[Task, Ports], Run] = runtime.resume if turn.resume else runtime.run
         turn.run = make(turn.task, await self._ports(turn.task))
         if turn.cancelled:
             turn.run.cancel()
         return turn.run
+
+
+def _import_heavy() -> Any:
+    """What takes long to load, off the loop: the model's client and the graph."""
+    importlib.import_module("agentic.llm.openai_model")
+    return importlib.import_module("agentic.runtime")
 
 
 async def _close(opening: asyncio.Task[Progress | None]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from lsprotocol import types
 from support.fake_editor import FULL, Broken, FakeEditor, Late, Mangling, No, Yes
@@ -18,7 +18,7 @@ from agentic.disk.journal import Journal
 from agentic.disk.workspace import DiskWorkspace
 from agentic.errors import Refusal
 from agentic.ports.store import MemoryStore
-from agentic.ports.workspace import Match
+from agentic.ports.workspace import Command, Match, Output
 from agentic.safety.paths import Roots
 from agentic_server.editor_workspace import ClosedFiles, EditorWorkspace
 
@@ -59,7 +59,8 @@ async def test_the_unsaved_text_is_what_is_read(file: Path):
     snapshot = await workspace.read("a.txt")
     assert isinstance(snapshot, Snapshot)
     assert (snapshot.text, snapshot.open, snapshot.version[:3]) == ("unsaved\n", True, "v1-")
-    assert await workspace.unsaved() == ["a.txt"]
+    outputs = [output async for output in workspace.run(Command("cat a.txt"))]
+    assert outputs[0] == Output("stderr", "[The editor has unsaved text that this command does not see: a.txt]\n")
 
 
 async def test_a_version_tells_texts_apart_although_the_client_counts_from_anew(file: Path):
@@ -320,6 +321,7 @@ distinct = st.lists(st.sampled_from([f"{c} {c * 3}\n" for c in "abcdefgh"]), uni
 
 
 @settings(max_examples=150, deadline=None)
+@example(("a\n", "a\na\n"), [], [[(0, 1), (2, 1)]])
 @given(st.sampled_from([repeating, distinct]).flatmap(lambda texts: st.tuples(texts, texts)), scripts, scripts)
 def test_no_interleaving_with_an_honest_editor_loses_what_the_user_typed(
     texts: tuple[str, str], earlier: list[list[Typing]], later: list[list[Typing]]

@@ -38,7 +38,7 @@ _OVERFLOW = re.compile(
 _WINDOW = re.compile(
     r"maximum context length (?:is|of) (\d+)|available context size \((\d+)|n_ctx[^\d]{1,4}(\d+)", re.IGNORECASE
 )
-_BUSY = frozenset({408, 409, 425, 429})
+_BUSY = frozenset({408, 425, 429})
 _LONGEST_MESSAGE = 500
 
 

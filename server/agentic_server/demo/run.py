@@ -31,7 +31,7 @@ TASK = "One of the tests fails. Find out why, fix it, and run the tests to show 
 TYPED = "\n\nBefore winter: oil the third step.\n"
 """What the user types into the docstring of the open module and does not save."""
 DAEMON = (sys.executable, "-m", "agentic_server", "serve")
-LIMIT_SECONDS = 180
+LIMIT_SECONDS = 600
 
 
 async def run_demo(
