@@ -46,6 +46,7 @@ def test_an_insertion_that_can_slide_is_found_where_it_went():
         ("one\ntwo\nthree\n", ["pending", "pending"]),
         ("ONE\ntwo\nthree\n", ["made", "pending"]),
         ("one\ntwo\n3\n", ["pending", "conflict"]),
+        ("ONxE\ntwo\nthree\n", ["conflict", "pending"]),
         ("typed\nONE\ntwo\n3\n", ["made", "conflict"]),
     ],
 )
