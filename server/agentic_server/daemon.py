@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from lsprotocol import types
 
+from agentic.disk.journal import Journal
 from agentic.disk.workspace import DiskWorkspace
 from agentic.errors import UnknownSession
 from agentic.events import Answered, Event, TurnFinished
@@ -200,7 +201,9 @@ class Daemon:
 
         if self._model is None:
             self._model = model_of(await self.settings())
-        return Ports(self._model, self.editor.workspace, self.editor.asker, await self.store())
+        store = await self.store()
+        workspace = self.editor.workspace.for_turn(Journal(store, task.session, task.turn))
+        return Ports(self._model, workspace, self.editor.asker, store)
 
     async def _drop_model(self) -> None:
         model, self._model = self._model, None

@@ -10,7 +10,6 @@ import asyncio
 import hashlib
 import re
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -83,7 +82,7 @@ class EditorWorkspace:
 
     def for_turn(self, journal: Journal) -> EditorWorkspace:
         """The same workspace, with its writes journalled under this turn, those to open documents too."""
-        disk = self._disk.for_turn(journal.session, journal.turn)
+        disk = self._disk.for_turn(journal)
         view = EditorWorkspace(disk, self._roots, self._editor, self._closed_files, self._hand, self._settle)
         view._locks = self._locks
         view._journal = journal
@@ -144,14 +143,11 @@ class EditorWorkspace:
                 found += _matches(re.compile(pattern), file.path, file.text)
         return sorted(found, key=lambda match: (match.path, match.line))[:limit]
 
-    async def run(self, command: Command) -> AsyncGenerator[Output | Exit | Refusal]:
-        """A command sees what is on disk; where that is not what the user sees, its output begins by saying so."""
-        if unsaved := [file.path for file in await self._unsaved()]:
-            note = f"[The editor has unsaved text that this command does not see: {', '.join(unsaved)}]\n"
-            yield Output("stderr", note)
-        async with aclosing(self._disk.run(command)) as outputs:
-            async for output in outputs:
-                yield output
+    async def unsaved(self) -> list[str]:
+        return [file.path for file in await self._unsaved()]
+
+    def run(self, command: Command) -> AsyncGenerator[Output | Exit | Refusal]:
+        return self._disk.run(command)
 
     async def _apply_open(self, change: Change, file: _File, document: OpenDocument) -> Applied | Refusal:
         for _ in range(ATTEMPTS):

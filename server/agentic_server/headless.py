@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agentic.disk.journal import Journal
 from agentic.disk.workspace import DiskWorkspace
 from agentic.errors import EndpointUnreachable, SettingsError
 from agentic.events import ErrorRaised, Event, TurnFinished
@@ -89,7 +90,7 @@ async def _sessions(settings: Settings) -> list[SessionInfo]:
 async def _run(task: Task, folder: Path, settings: Settings, options: argparse.Namespace) -> int:
     from agentic.runtime import run
 
-    async with _ports(folder, settings, yes=options.yes) as ports:
+    async with _ports(task, folder, settings, yes=options.yes) as ports:
         running = run(task, ports)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -98,7 +99,7 @@ async def _run(task: Task, folder: Path, settings: Settings, options: argparse.N
 
 
 @asynccontextmanager
-async def _ports(folder: Path, settings: Settings, *, yes: bool) -> AsyncGenerator[Ports]:
+async def _ports(task: Task, folder: Path, settings: Settings, *, yes: bool) -> AsyncGenerator[Ports]:
     from agentic.runtime import Ports
     from agentic.store.sqlite import SqliteStore
     from agentic_server.model import model_of
@@ -107,7 +108,7 @@ async def _ports(folder: Path, settings: Settings, *, yes: bool) -> AsyncGenerat
     store = await SqliteStore.open(settings.database())
     if store.notice:
         sys.stderr.write(f"agentic: {store.notice}\n")
-    workspace = DiskWorkspace(Roots([folder]))
+    workspace = DiskWorkspace(Roots([folder])).for_turn(Journal(store, task.session, task.turn))
     model = model_of(settings)
     try:
         yield Ports(model, workspace, TerminalAsker(sys.stdin, sys.stdout, yes), store)

@@ -17,7 +17,7 @@ from support.workspaces import write
 
 from agentic.change import ABSENT, Applied, Change, Edit, Snapshot, minimal_edits
 from agentic.disk.files import version_of, write_bytes
-from agentic.disk.journal import edit_intent, recover, to_its_end
+from agentic.disk.journal import Journal, edit_intent, recover, to_its_end
 from agentic.disk.search import search
 from agentic.disk.workspace import DiskWorkspace
 from agentic.errors import Refusal, StoreError
@@ -160,7 +160,7 @@ async def test_edits_made_at_once_are_all_kept(tmp_path: Path) -> None:
     assert isinstance(before, Snapshot)
     changes = [before.text.replace(line, line.upper()) for line in lines]
     edits = [Change("a", before.version, before.text, minimal_edits(before.text, after)) for after in changes]
-    views = [workspace, workspace.for_turn("s", "t")]
+    views = [workspace, workspace.for_turn(Journal(MemoryStore(), "s", "t"))]
     await asyncio.gather(*(views[n % 2].apply(change) for n, change in enumerate(edits)))
     assert (tmp_path / "a").read_text() == "".join(lines).upper()
 
@@ -168,7 +168,7 @@ async def test_edits_made_at_once_are_all_kept(tmp_path: Path) -> None:
 async def test_writes_of_a_turn_are_journalled(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("one\n")
     store = MemoryStore()
-    workspace = DiskWorkspace(Roots([tmp_path]), store).for_turn("s", "t")
+    workspace = DiskWorkspace(Roots([tmp_path])).for_turn(Journal(store, "s", "t"))
     assert isinstance(await edit(workspace, "a", "two\n"), Applied)
     assert isinstance(await edit(workspace, "new", "x"), Applied)
     first, second = await store.intents("s", "t")
@@ -202,7 +202,7 @@ class _MeddlingStore(MemoryStore):
 async def test_a_write_that_loses_a_race_is_rebased_and_the_lost_intent_settled(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("one\ntwo\n")
     store = _MeddlingStore(tmp_path / "a", ["zero\none\ntwo\n"])
-    applied = await edit(DiskWorkspace(Roots([tmp_path]), store).for_turn("s", "t"), "a", "one\n2\n")
+    applied = await edit(DiskWorkspace(Roots([tmp_path])).for_turn(Journal(store, "s", "t")), "a", "one\n2\n")
     assert isinstance(applied, Applied)
     assert applied.rebased
     assert tree_of(tmp_path) == {"a": b"zero\none\n2\n"}
@@ -212,7 +212,7 @@ async def test_a_write_that_loses_a_race_is_rebased_and_the_lost_intent_settled(
 async def test_a_file_that_never_rests_is_a_conflict(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("one\n")
     store = _MeddlingStore(tmp_path / "a", [f"{n}\none\n" for n in range(9)])
-    result = await edit(DiskWorkspace(Roots([tmp_path]), store).for_turn("s", "t"), "a", "one\n2\n")
+    result = await edit(DiskWorkspace(Roots([tmp_path])).for_turn(Journal(store, "s", "t")), "a", "one\n2\n")
     assert isinstance(result, Refusal)
     assert result.code == "conflict"
     assert {intent.state for intent in await store.intents("s")} == {"failed"}
@@ -235,7 +235,7 @@ class _BrokenStore(MemoryStore):
 
 
 async def test_without_a_journal_nothing_is_written(tmp_path: Path) -> None:
-    workspace = DiskWorkspace(Roots([tmp_path]), _BrokenStore()).for_turn("s", "t")
+    workspace = DiskWorkspace(Roots([tmp_path])).for_turn(Journal(_BrokenStore(), "s", "t"))
     with pytest.raises(StoreError):
         await edit(workspace, "a", "x")
     assert tree_of(tmp_path) == {}
@@ -254,7 +254,7 @@ class _SlowStore(MemoryStore):
 
 async def test_a_cancelled_write_goes_to_its_end_and_is_settled(tmp_path: Path) -> None:
     store = _SlowStore()
-    task = asyncio.create_task(edit(DiskWorkspace(Roots([tmp_path]), store).for_turn("s", "t"), "a", "x"))
+    task = asyncio.create_task(edit(DiskWorkspace(Roots([tmp_path])).for_turn(Journal(store, "s", "t")), "a", "x"))
     await store.reached.wait()
     task.cancel()
     store.go_on.set()

@@ -18,7 +18,7 @@ from agentic.disk.journal import Journal
 from agentic.disk.workspace import DiskWorkspace
 from agentic.errors import Refusal
 from agentic.ports.store import MemoryStore
-from agentic.ports.workspace import Command, Match, Output
+from agentic.ports.workspace import Match
 from agentic.safety.paths import Roots
 from agentic_server.editor_workspace import ClosedFiles, EditorWorkspace
 
@@ -59,8 +59,7 @@ async def test_the_unsaved_text_is_what_is_read(file: Path):
     snapshot = await workspace.read("a.txt")
     assert isinstance(snapshot, Snapshot)
     assert (snapshot.text, snapshot.open, snapshot.version[:3]) == ("unsaved\n", True, "v1-")
-    outputs = [output async for output in workspace.run(Command("cat a.txt"))]
-    assert outputs[0] == Output("stderr", "[The editor has unsaved text that this command does not see: a.txt]\n")
+    assert await workspace.unsaved() == ["a.txt"]
 
 
 async def test_a_version_tells_texts_apart_although_the_client_counts_from_anew(file: Path):

@@ -18,7 +18,6 @@ from agentic.disk.journal import Journal, edit_intent, journalled, to_its_end
 from agentic.disk.process import Commands
 from agentic.disk.search import search
 from agentic.errors import Refusal
-from agentic.ports.store import Store
 from agentic.ports.workspace import MAX_FILE_BYTES, Command, Entry, Exit, Match, Output
 from agentic.safety.paths import Resolved, Roots, check_again
 
@@ -40,18 +39,17 @@ class _Planned:
 class DiskWorkspace:
     """Files under `roots`. Writes are journalled in views made by `for_turn`; `close` kills what still runs."""
 
-    def __init__(self, roots: Roots, store: Store | None = None, commands: Commands | None = None) -> None:
+    def __init__(self, roots: Roots, commands: Commands | None = None) -> None:
         self._roots = roots
-        self._store = store
         self._commands = commands or Commands(roots)
         self._journal: Journal | None = None
         self._writing = asyncio.Lock()
 
-    def for_turn(self, session: str, turn: str) -> DiskWorkspace:
-        """The same workspace, with its writes journalled under this turn if there is a store."""
-        view = DiskWorkspace(self._roots, self._store, self._commands)
+    def for_turn(self, journal: Journal) -> DiskWorkspace:
+        """The same workspace, with its writes journalled under this turn."""
+        view = DiskWorkspace(self._roots, self._commands)
         view._writing = self._writing
-        view._journal = Journal(self._store, session, turn) if self._store else None
+        view._journal = journal
         return view
 
     async def close(self) -> None:
@@ -84,6 +82,9 @@ class DiskWorkspace:
 
     async def search(self, pattern: str, glob: str, limit: int) -> list[Match] | Refusal:
         return await search(self._roots, pattern, glob, limit)
+
+    async def unsaved(self) -> list[str]:
+        return []
 
     async def run(self, command: Command) -> AsyncGenerator[Output | Exit | Refusal]:
         cwd = self._folder(command.cwd)

@@ -101,6 +101,10 @@ class Workspace(Protocol):
         """
         ...
 
+    async def unsaved(self) -> list[str]:
+        """Paths whose text, as the user sees it, a command does not see: it is not saved."""
+        ...
+
     def run(self, command: Command) -> AsyncGenerator[Output | Exit | Refusal]:
         """Run a command and stream what it prints; `Exit` comes last, or a single `Refusal`.
 
@@ -176,6 +180,9 @@ class MemoryWorkspace:
         paths = await self.find(glob or "*", 100_000)
         lines = ((path, n, line) for path in paths for n, line in enumerate(self.files[path].split("\n"), 1))
         return [Match(path, n, line) for path, n, line in lines if regex.search(line)][:limit]
+
+    async def unsaved(self) -> list[str]:
+        return []
 
     async def run(self, command: Command) -> AsyncGenerator[Output | Exit | Refusal]:
         if command.text not in self.commands:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from agentic.change import Applied, Change, Edit, Outcome, minimal_edits, unified_diff
+from agentic.change import Applied, Change, Edit, Outcome, Snapshot, minimal_edits, unified_diff
 from agentic.edits.hunks import amended, hunks_of
 from agentic.errors import Refusal
 from agentic.events import EditProposed, EditResolved, Hunk
 from agentic.ports.asker import HunkVerdict, Proposal, Verdict
-from agentic.ports.store import Intent
 from agentic.safety.approvals import binding
 from agentic.task import new_id
 from agentic.tools.base import ToolContext, ToolResult, refused
@@ -70,7 +68,7 @@ async def propose(context: ToolContext, call: str, tool: str, arguments: str, ch
     try:
         resolution = await _resolve(context, proposal)
     except asyncio.CancelledError:
-        resolution = _Resolution("cancelled", _CANCELLED, _CANCELLED.text)
+        resolution = await asyncio.shield(_cancelled(context, change))
         raise
     finally:
         context.emit(_resolved(context, proposal, resolution))
@@ -119,16 +117,11 @@ def _rejected(reviewed: _Reviewed) -> _Resolution:
 
 
 async def _apply(context: ToolContext, reviewed: _Reviewed) -> _Resolution:
-    """Make the change. Its intent stands in the log before, so that it is neither lost nor made twice."""
     change = reviewed.change
-    intent = _intent(context, change)
-    await context.store.prepare(intent)
     applied = await context.workspace.apply(change)
     if isinstance(applied, Refusal):
-        await context.store.settle(intent.id, "failed")
         outcome = _OUTCOMES.get(applied.code, "failed")
         return _Resolution(outcome, refused(applied), applied.message, hunks=reviewed.hunks)
-    await context.store.settle(intent.id, "done")
     _remember(context, change, applied)
     return _Resolution(
         "applied",
@@ -140,27 +133,15 @@ async def _apply(context: ToolContext, reviewed: _Reviewed) -> _Resolution:
     )
 
 
+async def _cancelled(context: ToolContext, change: Change) -> _Resolution:
+    """What is so after a cancellation: an edit that was on its way may have arrived."""
+    now = await context.workspace.read(change.path)
+    if isinstance(now, Snapshot) and now.exists and now.text == change.after:
+        return _Resolution("applied", _CANCELLED, _CANCELLED.text, now.version, not now.open)
+    return _Resolution("cancelled", _CANCELLED, _CANCELLED.text)
+
+
 _OUTCOMES: dict[str, Outcome] = {"conflict": "conflict", "rejected": "rejected", "cancelled": "cancelled"}
-
-
-def _intent(context: ToolContext, change: Change) -> Intent:
-    before, after = change.before, change.after
-    return Intent(
-        new_id("intent"),
-        context.task.session,
-        context.task.turn,
-        "edit",
-        change.path,
-        "" if change.creates else _hash(before),
-        _hash(after),
-        before,
-        after,
-        existed=not change.creates,
-    )
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _remember(context: ToolContext, change: Change, applied: Applied) -> None:
@@ -175,7 +156,7 @@ def _report(reviewed: _Reviewed, applied: Applied) -> str:
     if applied.rebased:
         lines.append("The file had changed meanwhile; the edit was carried over to its new text.")
     if not applied.saved:
-        lines.append("It stands in the editor, not yet saved to disk.")
+        lines.append("It stands in the editor, unsaved; before a command runs, the user is asked to save.")
     lines += _verdict_lines(reviewed)
     lines.append(excerpt(applied.text, _places(change, applied.text)))
     return "\n".join(lines)

@@ -57,12 +57,18 @@ async def run(context: ToolContext, call: str, arguments: RunCommand) -> ToolRes
         return refused(Refusal("bad_arguments", "The command is empty.", "Give a shell command."))
     if context.approval == "ask":
         bound = binding("run_command", msgspec.json.encode(arguments).decode(), arguments.cwd, "")
-        detail = f"{arguments.command}\n\nin {arguments.cwd}"
+        detail = f"{arguments.command}\n\nin {arguments.cwd}{await _save_first(context)}"
         refusal = await approve(context, call, "Run this command?", detail, bound)
         if refusal is not None:
             return refused(refusal)
     seconds = arguments.seconds if arguments.seconds > 0 else context.task.limits.command_seconds
     return await _run_once(context, call, Command(arguments.command, arguments.cwd, min(seconds, MAX_SECONDS)))
+
+
+async def _save_first(context: ToolContext) -> str:
+    """What to tell the user before they allow a command that would not see what they see."""
+    unsaved = await context.workspace.unsaved()
+    return f"\n\nNot saved: {', '.join(unsaved)}. Save first, if the command should see that text." if unsaved else ""
 
 
 async def _run_once(context: ToolContext, call: str, command: Command) -> ToolResult:
@@ -81,6 +87,8 @@ async def _run_once(context: ToolContext, call: str, command: Command) -> ToolRe
 
 async def _stream(context: ToolContext, call: str, command: Command) -> ToolResult:
     printed = Printed()
+    if unsaved := await context.workspace.unsaved():
+        printed.add(f"[The user has not saved {', '.join(unsaved)}: this command saw the older text on disk.]\n")
     async with aclosing(context.workspace.run(command)) as outputs:
         async for output in outputs:
             match output:
