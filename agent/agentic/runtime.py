@@ -20,6 +20,7 @@ from langgraph.errors import GraphRecursionError
 from agentic.context.history import History
 from agentic.context.prompts import load
 from agentic.control.state import TurnState, fresh
+from agentic.disk.journal import settle_interrupted
 from agentic.errors import AgenticError, ModelError, StoreError
 from agentic.events import (
     EditResolved,
@@ -67,6 +68,8 @@ class Run:
         try:
             await turn.ports.store.open_session(task.session, title_of(task.text), list(turn.ports.workspace.roots))
             yield TurnStarted(**turn.origin, text=task.text, mode=task.mode)
+            if self._resume:
+                await settle_interrupted(turn.ports.store, turn.ports.workspace, task.session)
             await turn.ports.model.connect()
             await turn.history.load()
             async for event in self._graph_events():

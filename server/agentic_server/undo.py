@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from agentic.change import Change, merge, minimal_edits
+from agentic.disk.journal import settle_interrupted
 from agentic.errors import AgenticError, Refusal
 from agentic.ports.store import Intent, Store
 from agentic.ports.workspace import Workspace
@@ -16,6 +17,7 @@ async def undo_turn(store: Store, workspace: Workspace, session: str, turn: str 
 
     :raises AgenticError: there is nothing to undo.
     """
+    await settle_interrupted(store, workspace, session)
     done = [intent for intent in await store.intents(session) if intent.kind == "edit" and intent.state == "done"]
     wanted = turn or (done[-1].turn if done else "")
     edits = [intent for intent in done if intent.turn == wanted]

@@ -17,7 +17,7 @@ from support.workspaces import write
 
 from agentic.change import ABSENT, Applied, Change, Edit, Snapshot, minimal_edits
 from agentic.disk.files import version_of, write_bytes
-from agentic.disk.journal import Journal, edit_intent, recover, to_its_end
+from agentic.disk.journal import Journal, edit_intent, recover, settle_interrupted, to_its_end
 from agentic.disk.search import search
 from agentic.disk.workspace import DiskWorkspace
 from agentic.errors import Refusal, StoreError
@@ -184,6 +184,19 @@ async def test_writes_of_a_turn_are_journalled(tmp_path: Path) -> None:
     assert recover(first, "one\n") == "redo"
     assert recover(first, None) == recover(first, "three\n") == "conflict"
     assert (recover(second, None), recover(second, "x"), recover(second, "")) == ("redo", "done", "conflict")
+
+
+async def test_what_a_crash_left_open_is_settled_by_looking(tmp_path: Path) -> None:
+    for name, text in (("made", "new\n"), ("not made", "old\n"), ("typed in", "mine\n")):
+        (tmp_path / name).write_text(text)
+    store = MemoryStore()
+    for name in ("made", "not made", "typed in", "gone"):
+        await store.prepare(edit_intent("s", "t", name, "old\n", "new\n"))
+    await store.prepare(Intent("c", "s", "t", "command", "make"))
+    await settle_interrupted(store, DiskWorkspace(Roots([tmp_path])), "s")
+    states = {intent.target: intent.state for intent in await store.intents("s")}
+    assert states == {"made": "done", "not made": "failed", "typed in": "failed", "gone": "failed", "make": "failed"}
+    assert tree_of(tmp_path) == {"made": b"new\n", "not made": b"old\n", "typed in": b"mine\n"}
 
 
 class _MeddlingStore(MemoryStore):

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar
 from agentic.change import Applied
 from agentic.errors import Refusal
 from agentic.ports.store import Intent, Store
+from agentic.ports.workspace import Workspace
 from agentic.task import new_id
 
 T = TypeVar("T")
@@ -68,6 +69,22 @@ def recover(intent: Intent, text_now: str | None) -> Literal["done", "redo", "co
     if now == intent.after_hash:
         return "done"
     return "redo" if now == intent.before_hash else "conflict"
+
+
+async def settle_interrupted(store: Store, workspace: Workspace, session: str) -> None:
+    """Say of each intent that a crash left open what became of it.
+
+    An edit is settled by looking at the file: it is there, or it is not and was not made. Nothing is done again. What a
+    command did is not known, and it counts as failed.
+    """
+    for intent in await store.intents(session):
+        if intent.state != "prepared":
+            continue
+        done = False
+        if intent.kind == "edit":
+            now = await workspace.read(intent.target)
+            done = not isinstance(now, Refusal) and recover(intent, now.text if now.exists else None) == "done"
+        await store.settle(intent.id, "done" if done else "failed")
 
 
 def text_hash(text: str | None) -> str:
