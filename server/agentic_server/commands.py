@@ -43,7 +43,7 @@ async def cancel(daemon: Daemon, params: wire.CancelParams) -> wire.CancelResult
 
 async def steer(daemon: Daemon, params: wire.SteerParams) -> wire.SteerResult:
     """Say something to a running turn."""
-    turns = [turn for turn in daemon.running(params.session_id) if turn.run is not None]
+    turns = daemon.running(params.session_id)
     for turn in turns:
         turn.steer(params.text)
     return wire.SteerResult(bool(turns))

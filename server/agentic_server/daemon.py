@@ -69,6 +69,8 @@ class Daemon:
         self._store: SqliteStore | None = None
         self._sessions: Sessions | None = None
         self._model: FirstReachable | None = None
+        self._retired: list[FirstReachable] = []
+        """Models of older settings, which running turns may still use."""
         self._opening = asyncio.Lock()
         self._tokens: dict[str | int, ActiveTurn] = {}
         self._requests: dict[str | int, ActiveTurn] = {}
@@ -160,7 +162,9 @@ class Daemon:
     async def configuration_changed(self) -> None:
         """The next task reads the settings again."""
         self._settings = None
-        await self._drop_model()
+        self._retire_model()
+        if not self.running():
+            await self._close_retired()
 
     def check_mirror(self, uri: str, text: str | None) -> None:
         """What the client saved must be what we mirror; where it is not, its text counts from now on."""
@@ -175,7 +179,8 @@ class Daemon:
             await self._sessions.stop_all()
         if "editor" in self.__dict__:
             await self.editor.disk.close()
-        await self._drop_model()
+        self._retire_model()
+        await self._close_retired()
         if self._store is not None:
             await self._store.aclose()
 
@@ -205,10 +210,14 @@ class Daemon:
         workspace = self.editor.workspace.for_turn(Journal(store, task.session, task.turn))
         return Ports(self._model, workspace, self.editor.asker, store)
 
-    async def _drop_model(self) -> None:
-        model, self._model = self._model, None
-        if model is not None:
-            await model.aclose()
+    def _retire_model(self) -> None:
+        if self._model is not None:
+            self._retired.append(self._model)
+            self._model = None
+
+    async def _close_retired(self) -> None:
+        while self._retired:
+            await self._retired.pop().aclose()
 
     def _report(self, token: str | int, value: Mapping[str, object]) -> None:
         self.server.send_raw_notification(types.PROGRESS, msgspec.json.encode({"token": token, "value": value}))

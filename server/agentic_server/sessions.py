@@ -43,6 +43,8 @@ class ActiveTurn:
     cancelled: bool = False
     client_token: str | int | None = None
     """The work-done token that came with the command."""
+    said: list[str] = field(default_factory=list[str])
+    """What the user said before the run began."""
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     def cancel(self) -> None:
@@ -55,6 +57,8 @@ class ActiveTurn:
         """Say something to the model, before its next answer."""
         if self.run is not None:
             self.run.steer(text)
+        else:
+            self.said.append(text)
 
     def show(self, event: Event) -> None:
         """Pass an event on."""
@@ -130,6 +134,8 @@ class Sessions:
         runtime: Any = await asyncio.to_thread(_import_heavy)
         make: Callable[[Task, Ports], Run] = runtime.resume if turn.resume else runtime.run
         turn.run = make(turn.task, await self._ports(turn.task))
+        for text in turn.said:
+            turn.run.steer(text)
         if turn.cancelled:
             turn.run.cancel()
         return turn.run

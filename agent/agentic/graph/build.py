@@ -2,6 +2,8 @@
 
 triage ──▶ plan ──▶ act ⇄ reflect ──▶ finish
    └─────▶ reply ────────────────────────▲
+
+A reply during which the user has said more goes on to `act`.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ def build() -> StateGraph[TurnState, Turn, TurnState, TurnState]:
     graph.add_node("finish", nodes.finish)
     graph.add_edge(START, "triage")
     graph.add_conditional_edges("triage", after_triage)
-    graph.add_edge("reply", "finish")
+    graph.add_conditional_edges("reply", on)
     graph.add_conditional_edges("plan", on)
     graph.add_edge("act", "reflect")
     graph.add_conditional_edges("reflect", on)

@@ -73,14 +73,14 @@ async def triage(state: TurnState, turn: Turn) -> TurnState:
 
 
 async def reply(state: TurnState, turn: Turn) -> TurnState:
-    """The task needs no work: the answer stands already, or is asked for once."""
+    """The task needs no work: the answer stands already, or is asked for once. What the user said meanwhile goes on."""
     if not turn.summary:
         turn.history.add_user(load("answer"))
         with turn.phase("model"):
             answer = await ask(turn)
         state = _take(state, turn, answer, answer.text)
         turn.drop_pending("The task needs no tools.")
-    return {**state, "stop": state["stop"] or "end_turn"}
+    return {**state, "stop": state["stop"] or (None if turn.inbox else "end_turn")}
 
 
 async def plan(state: TurnState, turn: Turn) -> TurnState:
