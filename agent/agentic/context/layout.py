@@ -17,6 +17,8 @@ async def task_message(task: Task, workspace: Workspace) -> str:
     lines += await _tree(workspace)
     if task.open_files:
         lines.append(f"open in the editor (the first is active): {', '.join(task.open_files)}")
+    if unsaved := await workspace.unsaved():
+        lines.append(f"with unsaved text, which you see and commands do not: {', '.join(unsaved)}")
     if task.selection:
         lines.append(f"selected by the user:\n{task.selection}")
     lines += _overrides(task)
