@@ -1,0 +1,26 @@
+"""What the kernel knows of a process (Linux)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def pss(pid: int) -> float:
+    """Its proportional share of memory, in MB."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) / 1024
+    raise ValueError(f"no Pss of {pid}")
+
+
+def cpu(pid: int) -> int:
+    """Nanoseconds of CPU that its living threads have used."""
+    threads = os.listdir(f"/proc/{pid}/task")
+    return sum(int(Path(f"/proc/{pid}/task/{thread}/schedstat").read_text().split()[0]) for thread in threads)
+
+
+def written(pid: int) -> int:
+    """Bytes that it has given to `write`: files and pipes, not sockets."""
+    fields = dict(line.split(": ") for line in Path(f"/proc/{pid}/io").read_text().splitlines())
+    return int(fields["wchar"])
