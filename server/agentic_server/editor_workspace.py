@@ -155,6 +155,7 @@ class EditorWorkspace:
             if isinstance(wanted, Refusal):
                 return wanted
             if wanted == document.text:
+                await self._note(change, file)
                 return await self._applied(change, file, document)
             if not self._may_edit():
                 return await self._by_hand(change, file)
@@ -208,7 +209,18 @@ class EditorWorkspace:
         document = self._editor.document(file.absolute)
         if document is None or _carried(change, document.text) != document.text:
             return _refused(file, "the user did not apply it")
+        await self._note(change, file)
         return await self._applied(change, file, document)
+
+    async def _note(self, change: Change, file: _File) -> None:
+        """Write down an edit that the user's own hand has made, a quick fix mostly, so that the turn can be undone."""
+        if self._journal is None:
+            return
+        store, session, turn = self._journal.store, self._journal.session, self._journal.turn
+        before = None if change.creates else change.before
+        intent = edit_intent(session, turn, file.relative, before, change.after)
+        await store.prepare(intent)
+        await to_its_end(store.settle(intent.id, "done"))
 
     async def _applied(self, change: Change, file: _File, document: OpenDocument) -> Applied:
         on_disk = await self._disk.read(change.path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeGuard
 
 from cattrs import Converter, transform_error
-from lsprotocol import converters
+from lsprotocol import converters, types
 from pygls.exceptions import JsonRpcException
 from pygls.protocol import JsonRPCNotification, JsonRPCRequestMessage
 
@@ -29,6 +29,15 @@ class ClientError(Exception):
 def plain_converter() -> Converter:
     """The protocol's types, and plain JSON values for methods that are not the protocol's."""
     converter = converters.get_converter()
+
+    def folders(raw: list[Message]) -> list[types.WorkspaceFolder]:
+        # Neovim 0.7 sends an empty thing in the place of no folder.
+        return [converter.structure(folder, types.WorkspaceFolder) for folder in raw if folder]
+
+    converter.register_structure_hook(
+        types.WorkspaceFoldersChangeEvent,
+        lambda raw, _: types.WorkspaceFoldersChangeEvent(folders(raw["added"]), folders(raw["removed"])),
+    )
     converter.register_structure_hook(
         JsonRPCRequestMessage,
         lambda raw, _: JsonRPCRequestMessage(raw["id"], raw["method"], raw["jsonrpc"], raw.get("params")),

@@ -53,7 +53,7 @@ async def test_a_task_is_answered_with_its_ids_while_the_model_says_nothing(stag
     model.play(HANG)
     turn = await daemon.run("change something")
     await model.server.request_seen.wait()
-    assert [event["kind"] for event in turn.events][0] == "turnStarted"
+    assert turn.events[0]["kind"] == "turnStarted"
     assert not turn.of("turnFinished")
     assert (await turn.cancel())["stopReason"] == "cancelled"
 
