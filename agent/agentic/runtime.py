@@ -32,7 +32,7 @@ from agentic.events import (
     TurnStarted,
 )
 from agentic.graph.build import ENTRY_AND_EXIT, Graph, compiled
-from agentic.graph.turn import Ports, Turn
+from agentic.graph.turn import Ports, Turn, TurnEnded
 from agentic.task import StopReason, Task, title_of
 
 log = logging.getLogger(__name__)
@@ -70,12 +70,15 @@ class Run:
             yield TurnStarted(**turn.origin, text=task.text, mode=task.mode)
             if self._resume:
                 await settle_interrupted(turn.ports.store, turn.ports.workspace, task.session)
-            await turn.ports.model.connect()
+            async with turn.bounded():
+                await turn.ports.model.connect()
             await turn.history.load()
             async for event in self._graph_events():
                 self._count(event)
                 yield event
             stop = self._state["stop"] or "error"
+        except TurnEnded as ended:
+            stop = ended.reason
         except GraphRecursionError:
             stop = "max_iterations"
             turn.summary = "Stopped: the recursion limit is reached."

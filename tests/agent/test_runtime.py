@@ -72,6 +72,12 @@ async def test_a_task_is_planned_worked_on_and_finished() -> None:
     assert (played.finished.metrics.iterations, played.finished.metrics.tool_calls) == (3, 2)
 
 
+async def test_the_last_answer_ticks_off_the_step_that_it_ends() -> None:
+    steps = [{"text": "look", "status": "completed"}, {"text": "tell", "status": "in_progress"}, {"text": "rest"}]
+    played = await Stage(FILES).play("Look", [Say(work(), [("update_plan", {"steps": steps})]), Say("x is 1.")])
+    assert [step.status for step in played.of(PlanUpdated)[-1].steps] == ["completed", "completed", "pending"]
+
+
 async def test_the_prompt_only_grows_at_its_end() -> None:
     stage = Stage(FILES, ["accept"])
     first = await stage.play("Set x to 2", [Say(work(), [READ]), Say("", [EDIT]), Say("Done.")])

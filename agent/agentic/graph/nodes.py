@@ -131,6 +131,8 @@ async def finish(state: TurnState, *, runtime: Runtime[Turn]) -> TurnState:
     """The end: where a limit cut the work short, the model is asked once to sum it up."""
     turn = runtime.context
     turn.emit = runtime.stream_writer
+    if state["stop"] == "end_turn":
+        _tick_off(turn)
     if not state["summarise"] or turn.cancelled:
         return state
     reason = _REASONS.get(state["stop"] or "", "the turn ends here")
@@ -181,6 +183,15 @@ def _take(state: TurnState, turn: Turn, answer: Answer, text: str) -> TurnState:
     if answer.finish_reason == "length" and text:
         return {**state, "stop": "max_tokens"}
     return control.after_answer(state, text=text, calls=len(answer.calls))
+
+
+def _tick_off(turn: Turn) -> None:
+    """A last answer calls no tool, so the step that it ends is completed here."""
+    if any(step.status == "in_progress" for step in turn.plan):
+        turn.plan[:] = [
+            PlanStep(step.text, "completed" if step.status == "in_progress" else step.status) for step in turn.plan
+        ]
+        turn.emit(PlanUpdated(**turn.origin, steps=list(turn.plan)))
 
 
 def _deliver(turn: Turn) -> None:
