@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -72,8 +72,9 @@ class Daemon:
         self._retired: list[FirstReachable] = []
         """Models of older settings, which running turns may still use."""
         self._opening = asyncio.Lock()
-        self._tokens: dict[str | int, ActiveTurn] = {}
-        self._requests: dict[str | int, ActiveTurn] = {}
+        self._replaying = asyncio.Lock()
+        self._held_back: dict[str, list[LoggedEvent]] = {}
+        """By session, while its older events are sent again: those that have come meanwhile."""
         server.on_stop.append(self.stop)
 
     @cached_property
@@ -92,7 +93,12 @@ class Daemon:
     @property
     def reviews(self) -> Reviews | None:
         """The proposals that wait for a verdict; None before the first task."""
-        return self.editor.reviews if "editor" in self.__dict__ else None
+        return self.editor.reviews if self.has_editor else None
+
+    @property
+    def has_editor(self) -> bool:
+        """Whether there has been a task."""
+        return "editor" in self.__dict__
 
     async def settings(self) -> Settings:
         """From all sources, in their order. :raises SettingsError: a value is bad; the message names its key."""
@@ -129,21 +135,31 @@ class Daemon:
             raise AssertionError("the store came without sessions")
         turn = self._sessions.start(task, resume=resume)
         command = current_command.get()
-        if command is not None and command.work_done_token is not None:
-            self._tokens[command.work_done_token] = turn
-            turn.client_token = command.work_done_token
-        request = self.server.protocol.msg_id
-        if request is not None:
-            self._requests[request] = turn
+        if command is not None:
+            turn.token = command.work_done_token
+        turn.request = self.server.protocol.msg_id
 
     def running(self, session: str | None = None, turn: str | None = None) -> list[ActiveTurn]:
         """The running turns that have these ids."""
         return self._sessions.find(session, turn) if self._sessions else []
 
-    def send_logged(self, event: LoggedEvent) -> None:
-        """Send an event to a client that asked for events."""
-        if self.server.profile.events:
-            self.server.send_raw_notification("agentic/event", b'{"seq":%d,%b' % (event.seq, event.body[1:]))
+    async def replay(self, session: str, since: int) -> Sequence[LoggedEvent]:
+        """Send a session's events after `since` again; newer ones wait until these have left."""
+        store = await self.store()
+        async with self._replaying:
+            newer = self._held_back[session] = []
+            events: Sequence[LoggedEvent] = ()
+            try:
+                events = await store.events(session, since)
+            finally:
+                del self._held_back[session]
+                last = events[-1].seq if events else 0
+                for event in [*events, *(event for event in newer if event.seq > last)]:
+                    self._send_logged(event)
+        return events
+
+    def _send_logged(self, event: LoggedEvent) -> None:
+        self.server.send_raw_notification("agentic/event", b'{"seq":%d,%b' % (event.seq, event.body[1:]))
 
     def tell(self, kind: types.MessageType, text: str) -> None:
         """Show the user a message."""
@@ -151,13 +167,15 @@ class Daemon:
 
     def cancel_progress(self, token: str | int) -> None:
         """The user closed the progress of a turn."""
-        if turn := self._tokens.get(token):
-            turn.cancel()
+        for turn in self.running():
+            if turn.token == token:
+                turn.cancel()
 
     def cancel_request(self, request: str | int) -> None:
         """The client cancelled the request that began a turn."""
-        if turn := self._requests.get(request):
-            turn.cancel()
+        for turn in self.running():
+            if turn.request == request:
+                turn.cancel()
 
     async def configuration_changed(self) -> None:
         """The next task reads the settings again."""
@@ -177,7 +195,7 @@ class Daemon:
         """End every turn, kill every command, write everything down."""
         if self._sessions is not None:
             await self._sessions.stop_all()
-        if "editor" in self.__dict__:
+        if self.has_editor:
             await self.editor.disk.close()
         self._retire_model()
         await self._close_retired()
@@ -223,7 +241,10 @@ class Daemon:
         self.server.send_raw_notification(types.PROGRESS, msgspec.json.encode({"token": token, "value": value}))
 
     def _send(self, event: Event, logged: LoggedEvent) -> None:
-        self.send_logged(logged)
+        if event.session_id in self._held_back:
+            self._held_back[event.session_id].append(logged)
+        elif self.server.profile.events:
+            self._send_logged(logged)
         if isinstance(event, Answered) and self.server.profile.asks:
             resolved = protocol.ApprovalResolved(
                 event.session_id, event.turn_id, event.question, event.option, event.by
@@ -234,7 +255,7 @@ class Daemon:
             self.tell(types.MessageType.Error if failed else types.MessageType.Info, event.summary or event.stop_reason)
 
     async def _open_progress(self, turn: ActiveTurn) -> Progress | None:
-        token = turn.client_token
+        token = turn.token
         if token is None:
             if not self.server.profile.work_done_progress:
                 return None
@@ -245,5 +266,5 @@ class Daemon:
             except (TimeoutError, ClientError) as error:
                 log.warning("the client refused a progress: %s", error)
                 return None
-            self._tokens[token] = turn
+            turn.token = token
         return Progress(self._report, token, f"Agentic: {title_of(turn.task.text)}")

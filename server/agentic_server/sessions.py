@@ -41,8 +41,10 @@ class ActiveTurn:
     run: Run | None = None
     progress: Progress | None = None
     cancelled: bool = False
-    client_token: str | int | None = None
-    """The work-done token that came with the command."""
+    token: str | int | None = None
+    """The work-done token by which the client knows it."""
+    request: str | int | None = None
+    """The id of the request that began it."""
     said: list[str] = field(default_factory=list[str])
     """What the user said before the run began."""
     ended: asyncio.Event = field(default_factory=asyncio.Event)
