@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from agentic.errors import AgenticError, UnknownSession
+from agentic.errors import AgenticError
 from agentic.task import new_id
 from agentic_server import protocol as wire
 from agentic_server.doctor import examine
-from agentic_server.tasks import task_of
+from agentic_server.tasks import last_begun, task_of
 from agentic_server.transcript import transcript_of
 from agentic_server.undo import undo_turn
 
@@ -51,12 +51,15 @@ async def steer(daemon: Daemon, params: wire.SteerParams) -> wire.SteerResult:
 
 async def respond(daemon: Daemon, params: wire.RespondParams) -> wire.RespondResult:
     """Answer a question."""
+    if not daemon.has_editor:
+        return wire.RespondResult(False)
     return wire.RespondResult(daemon.editor.asker.answer(params.question_id, params.option, params.text or ""))
 
 
 async def review(daemon: Daemon, params: wire.ReviewParams) -> wire.ReviewResult:
     """Give the verdict on a proposal."""
-    accepted = daemon.editor.reviews.decide(params.item_id, params.hunks, params.applied_by_client)
+    reviews = daemon.reviews
+    accepted = reviews is not None and reviews.decide(params.item_id, params.hunks, params.applied_by_client)
     return wire.ReviewResult(accepted)
 
 
@@ -69,7 +72,8 @@ async def resume(daemon: Daemon, params: wire.SessionParams) -> wire.TurnIds:
             f"The last turn of session {info.id} is {info.state}: there is nothing to resume.",
             "Go on with agentic.runTask and this sessionId.",
         )
-    task = task_of(wire.RunTaskParams(info.title), info.id, settings, daemon.editor)
+    begun = last_begun(await (await daemon.store()).events(info.id))
+    task = task_of(wire.RunTaskParams(begun.text, begun.mode), info.id, settings, daemon.editor)
     await daemon.start(task, resume=True)
     return wire.TurnIds(info.id, task.turn)
 
@@ -132,11 +136,10 @@ HANDLERS: dict[str, Handler] = {
 
 async def attach(daemon: Daemon, params: wire.AttachParams) -> wire.AttachResult:
     """Send a session's events again, after `sinceSeq`."""
-    store = await daemon.store()
-    try:
-        events = await store.events(params.session_id, params.since_seq)
-    except UnknownSession as error:
-        raise UnknownSession(str(error), "List the sessions with agentic.sessions.") from error
-    for event in events:
-        daemon.send_logged(event)
+    if not daemon.server.profile.events:
+        raise AgenticError(
+            "This client did not ask for events.", "Declare `capabilities.experimental.agentic` with `initialize`."
+        )
+    await daemon.known_session(params.session_id)
+    events = await daemon.replay(params.session_id, params.since_seq)
     return wire.AttachResult(len(events), events[-1].seq if events else params.since_seq)

@@ -329,6 +329,14 @@ class HardenedProtocol(LanguageServerProtocol):
         if (handler := self._features().get(types.TEXT_DOCUMENT_DID_CHANGE)) is not None:
             yield handler, (params,), None
 
+    def _handle_cancel_notification(self, msg_id: MessageId) -> None:
+        """Cancels the request if it still runs, and tells our own handler, for it may have begun what outlives it."""
+        future = self._request_futures.pop(msg_id, None)
+        if future is not None:
+            future.cancel()
+        if (handler := self._features().get(types.CANCEL_REQUEST)) is not None:
+            handler(types.CancelParams(msg_id))
+
     async def _on_shutdown(self, *_: Any) -> None:
         """Ends what runs and answers when it has ended; from here on nothing but `exit` and answers is taken."""
         this = asyncio.current_task()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
+import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from agentic.events import Event
 from agentic.ports.store import LoggedEvent, Store
 from agentic.task import Task
 from agentic_server.feed import Feed
+from agentic_server.imports import for_good
 from agentic_server.progress import Progress
 
 if TYPE_CHECKING:
@@ -145,8 +147,11 @@ class Sessions:
 
 def _import_heavy() -> Any:
     """What takes long to load, off the loop: the model's client and the graph."""
-    importlib.import_module("agentic.llm.openai_model")
-    return importlib.import_module("agentic.runtime")
+    if "agentic.runtime" in sys.modules:
+        return sys.modules["agentic.runtime"]
+    with for_good():
+        importlib.import_module("agentic.llm.openai_model")
+        return importlib.import_module("agentic.runtime")
 
 
 async def _close(opening: asyncio.Task[Progress | None]) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from lsprotocol import types
 
-from agentic.errors import Refusal
+from agentic.errors import AgenticError, Refusal
+from agentic.events import TurnStarted, decode
+from agentic.ports.store import LoggedEvent
 from agentic.safety.paths import Roots
-from agentic.task import Overrides, Task, narrower, new_id
+from agentic.task import Mode, Overrides, Task, narrower, new_id
 from agentic_server.documents import Document, Documents
 from agentic_server.errors import InvalidParams
 from agentic_server.from_lsp import path_of
@@ -18,6 +22,22 @@ from agentic_server.settings import Settings
 MAX_OPEN_FILES = 20
 MAX_SELECTION = 20_000
 """Characters of a selection that are given to the model; the file holds the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What a turn began with."""
+
+    text: str
+    mode: Mode
+
+
+def last_begun(events: Sequence[LoggedEvent]) -> Begun:
+    """What the session's last turn was asked for, and within which bounds. :raises AgenticError: it has none."""
+    for logged in reversed(events):
+        if b'"turnStarted"' in logged.body and isinstance(event := decode(logged.body), TurnStarted):
+            return Begun(event.text, event.mode)
+    raise AgenticError("The session has no turn that could be resumed.", "Start one with agentic.runTask.")
 
 
 class View(Protocol):

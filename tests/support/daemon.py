@@ -35,7 +35,7 @@ PLAIN: Json = {
 """An editor without a plugin of ours."""
 PLUGIN: Json = {**PLAIN, "experimental": {"agentic": True}}
 """An editor with one: it gets events and is asked by `agentic/ask`."""
-PATIENCE = 60.0
+PATIENCE = 30.0
 """Seconds after which what has not come is taken never to come; far more than anything needs."""
 HANG: Answer = stream([], "stall")
 """The model takes the request and says nothing."""
