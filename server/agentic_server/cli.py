@@ -99,9 +99,12 @@ def settings_flags(options: argparse.Namespace) -> dict[str, object]:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from agentic_server.app import build
+    from agentic_server.imports import for_good
 
-    server = build(settings_flags(options))
+    with for_good():
+        from agentic_server.app import build
+
+        server = build(settings_flags(options))
     if not options.tcp:
         server.serve_stdio()
     host, _, port = str(options.tcp).rpartition(":")

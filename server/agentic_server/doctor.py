@@ -15,7 +15,7 @@ from agentic_server.settings import Settings
 
 async def examine(settings: Settings) -> DoctorResult:
     """Look at every endpoint at once, and at what the tools need. No completion is asked for."""
-    endpoints = [Endpoint(one.url, one.model, one.key) for one in settings.endpoints]
+    endpoints = [Endpoint(one.url, one.model, one.key, one.window) for one in settings.endpoints]
     reports = await asyncio.gather(*(_endpoint(endpoint) for endpoint in endpoints))
     return DoctorResult(list(reports), [_search(), _state(settings), _python()])
 

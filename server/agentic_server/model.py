@@ -11,6 +11,6 @@ from agentic_server.settings import Settings
 
 def model_of(settings: Settings) -> FirstReachable:
     """The first endpoint of the settings that answers; it is looked for when it is first used."""
-    endpoints = [Endpoint(one.url, one.model, one.key) for one in settings.endpoints]
+    endpoints = [Endpoint(one.url, one.model, one.key, one.window) for one in settings.endpoints]
     deadlines = Deadlines(**msgspec.structs.asdict(settings.deadlines))
     return FirstReachable(endpoints, deadlines, settings.temperature)

@@ -60,7 +60,6 @@ class Endpoint(_Group, frozen=True):
     window: Annotated[
         Count | None, Meta(description="The context window in tokens, where the server does not tell or tells wrong.")
     ] = None
-    max_requests: Annotated[Count, Meta(description="How many requests may be in flight at once.")] = 8
 
 
 class Limits(_Group, frozen=True):
@@ -115,8 +114,8 @@ class Settings(_Group, frozen=True):
         Meta(description="Sampling temperature, 0 to 2; not set: the server's own."),
     ] = None
     max_answer_tokens: Annotated[
-        Count | None, Meta(description="Tokens that one answer may have; not set: a quarter of the context window.")
-    ] = None
+        Count, Meta(description="Tokens that one answer may have; fewer where the window leaves fewer.")
+    ] = task.Limits().answer_tokens
     state_dir: Annotated[
         str,
         Meta(
@@ -127,7 +126,7 @@ class Settings(_Group, frozen=True):
 
     def task_limits(self) -> task.Limits:
         """The limits in the agent's own words."""
-        return task.Limits(**msgspec.structs.asdict(self.limits))
+        return task.Limits(**msgspec.structs.asdict(self.limits), answer_tokens=self.max_answer_tokens)
 
     def database(self) -> Path:
         """The file that sessions are kept in."""

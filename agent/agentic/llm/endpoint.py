@@ -31,6 +31,8 @@ class Endpoint:
     url: str
     model: str = ""
     key: str = field(default="", repr=False)
+    window: int | None = None
+    """The context window in tokens; None asks the server."""
 
     @property
     def base_url(self) -> str:
@@ -82,7 +84,7 @@ async def probe(endpoint: Endpoint, timeout: float = 2.0) -> EndpointInfo:
         async with asyncio.timeout(timeout), open_client(url, endpoint.key, timeout) as client:
             cards = _read_cards(await client.get("/models", cast_to=object), url)
             card = next((card for card in cards if card.id == endpoint.model), cards[0])
-            window = card.window or await _llama_window(client, url)
+            window = endpoint.window or card.window or await _llama_window(client, url)
     except TimeoutError as error:
         raise EndpointUnreachable(f"{url} did not answer within {timeout:g} s.", _HINT) from error
     except (AuthenticationError, PermissionDeniedError) as error:
