@@ -18,7 +18,6 @@ from lsprotocol import types
 
 from agentic.disk.journal import Journal
 from agentic.disk.workspace import DiskWorkspace
-from agentic.errors import UnknownSession
 from agentic.events import Answered, Event, TurnFinished
 from agentic.ports.store import LoggedEvent, SessionInfo
 from agentic.safety.paths import Roots
@@ -122,11 +121,7 @@ class Daemon:
 
     async def known_session(self, session: str) -> SessionInfo:
         """:raises UnknownSession:"""
-        store = await self.store()
-        for info in await store.sessions(limit=10_000):
-            if info.id == session:
-                return info
-        raise UnknownSession(f"There is no session {session}.", "List the sessions with agentic.sessions.")
+        return await (await self.store()).session(session)
 
     async def start(self, task: Task, *, resume: bool = False) -> None:
         """Start a turn. :raises SessionBusy:"""

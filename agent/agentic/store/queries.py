@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import msgspec
 
@@ -22,13 +23,13 @@ START_TURN = """INSERT INTO turns (session, id, state, owner, started) VALUES (?
 FINISH_TURN = "UPDATE turns SET state = 'finished', finished = ? WHERE session = ? AND id = ?"
 
 _KEPT_POSITIONS = 3
-_SESSIONS = """
+_SESSION = """
     SELECT id, title, created, workspace,
         coalesce((SELECT time FROM events WHERE session = sessions.id ORDER BY seq DESC LIMIT 1), created) AS updated,
         (SELECT count(*) FROM turns WHERE session = sessions.id),
         (SELECT state FROM turns WHERE session = sessions.id ORDER BY started DESC, rowid DESC LIMIT 1),
         (SELECT owner FROM turns WHERE session = sessions.id ORDER BY started DESC, rowid DESC LIMIT 1)
-    FROM sessions ORDER BY updated DESC, rowid DESC LIMIT ?"""
+    FROM sessions"""
 
 
 @dataclass(slots=True)
@@ -93,18 +94,14 @@ def read_messages(connection: sqlite3.Connection, session: str) -> list[tuple[st
 
 
 def read_sessions(connection: sqlite3.Connection, limit: int) -> list[SessionInfo]:
-    return [
-        SessionInfo(
-            id=session,
-            title=title,
-            created=created,
-            updated=updated,
-            workspace=msgspec.json.decode(workspace, type=list[str]),
-            turns=turns,
-            state=_state(state, owner),
-        )
-        for session, title, created, workspace, updated, turns, state, owner in connection.execute(_SESSIONS, (limit,))
-    ]
+    rows = connection.execute(f"{_SESSION} ORDER BY updated DESC, rowid DESC LIMIT ?", (limit,))
+    return [_session_info(row) for row in rows]
+
+
+def read_session(connection: sqlite3.Connection, session: str) -> SessionInfo:
+    """:raises UnknownSession:"""
+    require_session(connection, session)
+    return _session_info(connection.execute(f"{_SESSION} WHERE id = ?", (session,)).fetchone())
 
 
 def write_intent(connection: sqlite3.Connection, intent: Intent) -> None:
@@ -163,6 +160,19 @@ def read_position(connection: sqlite3.Connection, session: str) -> tuple[str, by
     return connection.execute(
         "SELECT name, data FROM positions WHERE session = ? ORDER BY n DESC LIMIT 1", (session,)
     ).fetchone()
+
+
+def _session_info(row: tuple[Any, ...]) -> SessionInfo:
+    session, title, created, workspace, updated, turns, state, owner = row
+    return SessionInfo(
+        id=session,
+        title=title,
+        created=created,
+        updated=updated,
+        workspace=msgspec.json.decode(workspace, type=list[str]),
+        turns=turns,
+        state=_state(state, owner),
+    )
 
 
 def _refuse_other_owner(session: str, owner: str) -> None:

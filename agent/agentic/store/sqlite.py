@@ -98,6 +98,10 @@ class SqliteStore:
     async def sessions(self, limit: int = 100) -> list[SessionInfo]:
         return await self._read(partial(queries.read_sessions, limit=limit))
 
+    async def session(self, session: str) -> SessionInfo:
+        """One session. :raises UnknownSession:"""
+        return await self._read(partial(queries.read_session, session=session))
+
     async def prepare(self, intent: Intent) -> None:
         await self._writer.run(partial(queries.write_intent, intent=intent), durable=True)
 
