@@ -53,6 +53,7 @@ DOORS = {
     "agentic.tools.runtime": "a tool call",
     "agentic.runtime": "a turn",
     "agentic_server.app": "a request",
+    "agentic_server.sessions": "a turn, on its way out",
     "agentic_server.hardened_protocol": "a request, on its way in and out",
 }
 """The only modules with a handler of everything; elsewhere a handler names what it expects."""

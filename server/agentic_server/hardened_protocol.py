@@ -41,6 +41,7 @@ from agentic_server.json_rpc import (
     MessageId,
     causes_of,
     client_error,
+    decoded,
     exception_of,
     is_id,
 )
@@ -97,7 +98,7 @@ class HardenedProtocol(LanguageServerProtocol):
     def feed(self, body: bytes) -> None:
         """Handles one message, whatever it is."""
         try:
-            raw: object = json.loads(body)
+            raw = decoded(body)
         except (ValueError, RecursionError) as error:
             self._send_error(None, PARSE_ERROR, f"not JSON: {error}"[:200])
             return

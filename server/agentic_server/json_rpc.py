@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any, TypeGuard
 
 from cattrs import Converter, transform_error
@@ -24,6 +26,20 @@ class ClientError(Exception):
     def __init__(self, code: int, message: str) -> None:
         super().__init__(f"{message} ({code})")
         self.code = code
+
+
+def decoded(body: bytes) -> object:
+    """A message's JSON value. Half characters, which JSON can spell and no text can hold, become question marks.
+
+    :raises ValueError: it is no JSON.
+    """
+    value = json.loads(body)
+    if not _HALF_CHARACTER.search(body):
+        return value
+    return json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+
+
+_HALF_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def plain_converter() -> Converter:

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from agentic.errors import AgenticError
-from agentic.events import Event
+from agentic.events import ErrorRaised, Event, Metrics, Origin, TurnFinished, TurnStarted
 from agentic.ports.store import LoggedEvent, Store
-from agentic.task import Task
+from agentic.task import Task, title_of
+from agentic_server.errors import to_rpc
 from agentic_server.feed import Feed
 from agentic_server.imports import for_good
 from agentic_server.progress import Progress
@@ -47,6 +48,8 @@ class ActiveTurn:
     """The work-done token by which the client knows it."""
     request: str | int | None = None
     """The id of the request that began it."""
+    begun: bool = False
+    """Its first event has been passed on."""
     said: list[str] = field(default_factory=list[str])
     """What the user said before the run began."""
     ended: asyncio.Event = field(default_factory=asyncio.Event)
@@ -66,6 +69,7 @@ class ActiveTurn:
 
     def show(self, event: Event) -> None:
         """Pass an event on."""
+        self.begun = True
         self.feed.push(event)
         if self.progress is not None:
             self.progress.show(event)
@@ -125,13 +129,28 @@ class Sessions:
                 if turn.progress is None and opening.done():
                     turn.progress = opening.result()
                 turn.show(event)
-        except AgenticError as error:
-            log.error("the turn %s could not begin: %s", turn.task.turn, error)
+        except Exception as error:
+            log.exception("the turn %s broke", turn.task.turn)
+            await self._end_broken(turn, error)
         finally:
             turn.feed.flush()
             del self._active[turn.task.session]
             turn.ended.set()
             await _close(opening)
+
+    async def _end_broken(self, turn: ActiveTurn, error: Exception) -> None:
+        """Give a turn that could not begin, or whose events could not be passed on, the end that clients wait for."""
+        task, found = turn.task, to_rpc(error)
+        origin = Origin(session_id=task.session, turn_id=task.turn, agent="main")
+        code, hint = found.data["code"], found.data["hint"]
+        try:
+            await self._store.open_session(task.session, title_of(task.text), [])
+            if not turn.begun:
+                turn.show(TurnStarted(**origin, text=task.text, mode=task.mode))
+            turn.show(ErrorRaised(**origin, code=code, message=str(error), hint=hint))
+            turn.show(TurnFinished(**origin, stop_reason="error", summary=found.message, metrics=Metrics()))
+        except AgenticError as failure:
+            log.error("the end of the turn %s cannot be told: %s", task.turn, failure)
 
     async def _begin(self, turn: ActiveTurn) -> Run:
         """The run. Its libraries take a second to import, once; the loop goes on meanwhile."""

@@ -117,6 +117,8 @@ async def reflect(state: TurnState, turn: Turn) -> TurnState:
         if turn.inbox and isinstance(decision, Finish) and decision.reason == "end_turn":
             return {**state, "answered": False}
         if isinstance(decision, Finish):
+            if decision.reason == "error":
+                turn.summary = "The model gave nothing but empty answers. Ask again, or try another model."
             return {**state, "stop": decision.reason, "summarise": decision.summarise}
         if isinstance(decision, Recover):
             _recover(state, turn, decision)

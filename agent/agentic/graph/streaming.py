@@ -102,7 +102,7 @@ class TriageView(View):
                 end = msgspec.structs.replace(event, text=self.text)
                 return [*rest, *super().show(end)] if self.text else rest
             case ItemWithdrawn():
-                self._splitter, self.text = Splitter(), ""
+                self._splitter, self.found, self.text = Splitter(), None, ""
                 return super().show(event)
             case _:
                 return super().show(event)

@@ -89,7 +89,10 @@ def read_chunk(data: object) -> Chunk:
     try:
         chunk = msgspec.convert(data, Chunk)
     except msgspec.ValidationError as error:
-        raise StreamBroken(f"The server sent something that is no chat completion chunk: {error}.") from error
+        raise StreamBroken(f"The server sent something that is no chat completion chunk: {error}.", _HINT) from error
     if chunk.object == "error" or (chunk.choices is None and chunk.message):
-        raise StreamBroken(f"The server reported a failure in the stream: {chunk.message}.")
+        raise StreamBroken(f"The server reported a failure in the stream: {chunk.message}.", _HINT)
     return chunk
+
+
+_HINT = "Look into the server's log."
