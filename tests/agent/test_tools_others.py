@@ -90,7 +90,7 @@ def test_long_output_keeps_both_ends() -> None:
     [
         ("2", "The user answered: blue", ""),
         ("green, please", "The user answered: green, please", ""),
-        ("", "No answer came. Go on with your best judgement", "timeout"),
+        ("", "No answer came, which permits nothing. Go on with your best judgement", "timeout"),
     ],
 )
 async def test_asks_the_user(answer: str, text: str, code: str) -> None:
@@ -107,7 +107,7 @@ async def test_the_plan_is_kept_whole() -> None:
     bench = Bench()
     await bench.call("update_plan", {"steps": [{"text": "old"}]})
     result = await bench.call("update_plan", {"plan": [{"step": "read", "status": "completed"}, {"text": "edit"}]})
-    assert result.text == "The plan is kept: 1 of 2 steps completed."
+    assert result.text == "Plan updated: 1 of 2 steps completed."
     assert bench.transcript[4] == {
         "kind": "planUpdated",
         "steps": [{"text": "read", "status": "completed"}, {"text": "edit", "status": "pending"}],

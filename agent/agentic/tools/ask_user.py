@@ -10,7 +10,7 @@ from agentic.task import new_id
 from agentic.tools.base import Tool, ToolContext, ToolResult
 from agentic.tools.questions import ask
 
-_NO_ANSWER = "No answer came. Go on with your best judgement and say what you assumed, or stop if that is unsafe."
+_NO_ANSWER = "No answer came, which permits nothing. Go on with your best judgement and say what you assumed, or stop."
 
 
 class AskUser(msgspec.Struct, frozen=True, omit_defaults=True):

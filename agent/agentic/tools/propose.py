@@ -110,7 +110,7 @@ def _keep(proposal: Proposal, verdict: Verdict) -> _Reviewed:
 def _rejected(reviewed: _Reviewed) -> _Resolution:
     verdict = reviewed.verdict
     who = "The user rejected this edit" if verdict.by == "user" else f"Nobody approved this edit ({verdict.by})"
-    reason = f": {verdict.reason}" if verdict.reason else "."
+    reason = f": {verdict.reason}" if verdict.reason else " and gave no reason."
     refusal = Refusal("rejected", f"{who}{reason}", "Nothing was changed. Do not propose it again unchanged.")
     outcome: Outcome = "cancelled" if verdict.by == "cancelled" else "rejected"
     return _Resolution(outcome, refused(refusal), verdict.reason or who, hunks=reviewed.hunks)

@@ -52,7 +52,7 @@ async def approve(context: ToolContext, call: str, title: str, detail: str, bind
     )
     if not reply.allowed:
         reason = f" The user said: {reply.text}" if reply.text else ""
-        step = "Do not run it again unchanged; find another way, or ask the user."
+        step = "Do not run it, or the like of it by another route; go on without it, or ask the user."
         return Refusal("rejected", f"{_who(reply)} did not allow this.{reason}", step)
     if not await context.store.use(name, binding):
         return Refusal("denied", "The approval had expired or was used before.", "Ask for it again if it is needed.")

@@ -18,7 +18,7 @@ async def run(context: ToolContext, call: str, arguments: UpdatePlan) -> ToolRes
     context.plan[:] = arguments.steps
     context.emit(PlanUpdated(**context.origin, steps=list(arguments.steps)))
     counts = Counter(step.status for step in arguments.steps)
-    return ToolResult(f"The plan is kept: {counts['completed']} of {len(arguments.steps)} steps completed.")
+    return ToolResult(f"Plan updated: {counts['completed']} of {len(arguments.steps)} steps completed.")
 
 
 def title(arguments: UpdatePlan) -> str:
