@@ -22,6 +22,8 @@ MAX_HEADER = 4096
 """The longest header line, in bytes."""
 HIGH_WATER = 1024 * 1024
 """`FrameWriter.drain` waits while more bytes than this are queued."""
+MAX_AT_ONCE = 4096
+"""The longest frame, in bytes, that is written without the thread: a pipe or socket that is ready takes as much."""
 MAX_QUEUED = 256 * 1024 * 1024
 """With more bytes than this queued the client counts as gone: it has stopped reading."""
 
@@ -120,10 +122,11 @@ def frame(body: bytes) -> bytes:
 
 
 class FrameWriter:
-    """Writes frames whole and in order, from one thread, to a descriptor that it owns.
+    """Writes frames whole and in order to a descriptor that it owns.
 
-    `write` may be called from any thread and never blocks. Once the client has gone, or has stopped reading, what is
-    written is dropped and `on_broken(reason)` is called once, in the event loop.
+    `write` may be called from any thread and never blocks: what the client takes at once is written there and then,
+    which spares a token the way through another thread; a thread of its own writes the rest. Once the client has gone,
+    or has stopped reading, what is written is dropped and `on_broken(reason)` is called once, in the event loop.
     """
 
     def __init__(self, fd: int, on_broken: Callable[[str], None]) -> None:
@@ -141,9 +144,13 @@ class FrameWriter:
         self._thread.start()
 
     def write(self, data: bytes) -> None:
-        """Queues a whole frame."""
+        """Writes or queues a whole frame."""
         with self._changed:
             if self._broken or self._closed:
+                return
+            if self._idle and len(data) <= MAX_AT_ONCE:
+                data = data[_write_at_once(self._fd, data) :]
+            if not data:
                 return
             self._queue.append(data)
             self._queued += len(data)
@@ -212,6 +219,16 @@ def _release(waiters: list[asyncio.Future[None]]) -> None:
     for waiter in waiters:
         if not waiter.done():
             waiter.set_result(None)
+
+
+def _write_at_once(fd: int, data: bytes) -> int:
+    """How many bytes could be written without waiting. Errors are left to the thread, which meets them again."""
+    poll = select.poll()
+    poll.register(fd, select.POLLOUT)
+    try:
+        return os.write(fd, data) if poll.poll(0) == [(fd, select.POLLOUT)] else 0
+    except OSError:
+        return 0
 
 
 def _write_all(fd: int, data: bytes) -> None:
