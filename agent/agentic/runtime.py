@@ -8,10 +8,12 @@ The stream opens with `turnStarted` and ends with `turnFinished`, whatever happe
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Any, cast
+from contextlib import aclosing
+from typing import cast
 
 import msgspec
 from langchain_core.runnables import RunnableConfig
@@ -73,9 +75,10 @@ class Run:
             async with turn.bounded():
                 await turn.ports.model.connect()
             await turn.history.load()
-            async for event in self._graph_events():
-                self._count(event)
-                yield event
+            async with aclosing(self._graph_events()) as events:
+                async for event in events:
+                    self._count(event)
+                    yield event
             stop = self._state["stop"] or "error"
         except TurnEnded as ended:
             stop = ended.reason
@@ -92,19 +95,30 @@ class Run:
         yield self._finished(stop)
 
     async def _graph_events(self) -> AsyncGenerator[Event]:
+        """What the nodes emit. LangGraph's own stream takes a token through five rounds of the event loop, this one."""
+        events: asyncio.Queue[Event | None] = asyncio.Queue()
+        self._turn.emit = events.put_nowait
+        walking = asyncio.create_task(self._walk())
+        walking.add_done_callback(lambda _: events.put_nowait(None))
+        try:
+            while (event := await events.get()) is not None:
+                yield event
+            await walking
+        finally:
+            walking.cancel()
+            await asyncio.gather(walking, return_exceptions=True)
+
+    async def _walk(self) -> None:
+        """Through the graph, keeping the state that each step leaves."""
         graph = compiled(self._turn.ports.store)
         config: RunnableConfig = {
             "recursion_limit": self.task.limits.recursion + ENTRY_AND_EXIT,
             "configurable": {"thread_id": self.task.session},
         }
-        stream = graph.astream(
-            await self._beginning(graph, config), config, context=self._turn, stream_mode=["custom", "values"]
-        )
-        async for mode, value in cast("AsyncIterator[tuple[str, Any]]", stream):
-            if mode == "custom":
-                yield value
-            else:
-                self._state = value
+        beginning = await self._beginning(graph, config)
+        states = graph.astream(beginning, config, context=self._turn, stream_mode="values")
+        async for state in cast("AsyncIterator[TurnState]", states):
+            self._state = state
 
     async def _beginning(self, graph: Graph, config: RunnableConfig) -> TurnState | None:
         """A fresh state; or None, LangGraph's word for going on from where an interrupted turn stood."""

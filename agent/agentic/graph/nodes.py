@@ -43,11 +43,10 @@ SUMMARY_GRACE = 60.0
 
 
 def node(work: Work) -> Node:
-    """A LangGraph node from a piece of work: bound to the turn's stream, ended by cancellation and the time limit."""
+    """A LangGraph node from a piece of work: ended by cancellation and the time limit."""
 
     async def run(state: TurnState, *, runtime: Runtime[Turn]) -> TurnState:
         turn = runtime.context
-        turn.emit = runtime.stream_writer
         try:
             async with turn.bounded():
                 return await work(state, turn)
@@ -132,7 +131,6 @@ async def reflect(state: TurnState, turn: Turn) -> TurnState:
 async def finish(state: TurnState, *, runtime: Runtime[Turn]) -> TurnState:
     """The end: where a limit cut the work short, the model is asked once to sum it up."""
     turn = runtime.context
-    turn.emit = runtime.stream_writer
     if state["stop"] == "end_turn":
         _tick_off(turn)
     if not state["summarise"] or turn.cancelled:
