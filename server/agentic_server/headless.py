@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from agentic.disk.journal import Journal
 from agentic.disk.workspace import DiskWorkspace
-from agentic.errors import EndpointUnreachable, SettingsError
+from agentic.errors import EndpointUnreachable, SettingsError, UnknownSession
 from agentic.events import ErrorRaised, Event, TurnFinished
 from agentic.ports.store import LoggedEvent, SessionInfo
 from agentic.safety.paths import Roots
@@ -91,6 +91,8 @@ async def _run(task: Task, folder: Path, settings: Settings, options: argparse.N
     from agentic.runtime import run
 
     async with _ports(task, folder, settings, yes=options.yes) as ports:
+        if options.session and options.session not in {info.id for info in await ports.store.sessions(10_000)}:
+            raise UnknownSession(f"There is no session {options.session}.", "List them with: agentic sessions")
         running = run(task, ports)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -150,4 +152,6 @@ def _exit_code(finished: TurnFinished, failed: int) -> int:
         return 0
     if finished.stop_reason == "cancelled":
         return CANCELLED
-    return LIMIT if finished.stop_reason in ENDED_BY_LIMIT else failed
+    if finished.stop_reason in ENDED_BY_LIMIT:
+        return LIMIT
+    return 1 if finished.files else failed
