@@ -7,8 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from agentic.errors import Refusal
-from agentic.text import line_of, line_starts, split_lines
+from agentic.text import split_lines
 
 ABSENT = "absent"
 """The version of a file that does not exist."""
@@ -120,37 +119,12 @@ def trim(before: str, edit: Edit) -> Edit:
     """The edit without the characters that it replaces by themselves; a line end \\r\\n is never cut in two."""
     old, new = before[edit.start : edit.end], edit.new
     head = _common(old, new)
-    if _splits_crlf(old, head) or _splits_crlf(new, head):
+    if splits_crlf(old, head) or splits_crlf(new, head):
         head -= 1
     tail = _common(old[head:][::-1], new[head:][::-1])
-    if _splits_crlf(old, len(old) - tail) or _splits_crlf(new, len(new) - tail):
+    if splits_crlf(old, len(old) - tail) or splits_crlf(new, len(new) - tail):
         tail -= 1
     return Edit(edit.start + head, edit.end - tail, new[head : len(new) - tail])
-
-
-def merge(base: str, ours: Sequence[Edit], theirs: str) -> str | Refusal:
-    """Three-way: `theirs` with our edits of `base` carried over, or a conflict.
-
-    An edit that `theirs` already holds is not made twice; two edits that touch the same characters in different ways
-    are a conflict. So it rebases a stale change, finishes one that is half there, and finds one that is done.
-    """
-    if base == theirs:
-        return apply_edits(base, ours)
-    other = minimal_edits(base, theirs)
-    pending: list[Edit] = []
-    for edit in (trim(base, edit) for edit in ours):
-        if edit in other or (edit.start == edit.end and not edit.new):
-            continue
-        clash = next((o for o in other if _touch(edit, o)), None)
-        if clash is not None:
-            line = line_of(line_starts(base), clash.start) + 1
-            return Refusal(
-                "conflict",
-                f"The text around line {line} was changed meanwhile, in the same place as this edit.",
-                "Read the file again and edit what it holds now.",
-            )
-        pending.append(edit)
-    return apply_edits(base, sorted([*pending, *other]))
 
 
 def unified_diff(path: str, before: str, after: str, context: int = 3) -> str:
@@ -166,14 +140,8 @@ def _pieces(first: int, last: int, new: list[str]) -> Iterable[tuple[int, int, l
     return [(first + i, first + i + 1, [line]) for i, line in enumerate(new)]
 
 
-def _touch(a: Edit, b: Edit) -> bool:
-    """Whether two edits share a character or insert at one place; an insertion at another edit's border is apart."""
-    if a.start == a.end and b.start == b.end:
-        return a.start == b.start
-    return a.start < b.end and b.start < a.end
-
-
-def _splits_crlf(text: str, at: int) -> bool:
+def splits_crlf(text: str, at: int) -> bool:
+    """Whether a cut here would part a \\r from its \\n."""
     return 0 < at < len(text) and text[at - 1] == "\r" and text[at] == "\n"
 
 

@@ -18,12 +18,12 @@ from agentic.disk.glob import matcher
 from agentic.disk.journal import Journal, edit_intent, to_its_end
 from agentic.disk.workspace import DiskWorkspace
 from agentic.errors import Refusal
+from agentic.merge import merge, place
 from agentic.ports.workspace import Command, Entry, Exit, Match, Output
 from agentic.safety.paths import Roots
 from agentic.text import split_lines, strip_eol
 from agentic_server.editor_edits import SETTLE_SECONDS, Sent, closed_file_edit, same_text, send, send_and_watch
 from agentic_server.editor_port import EditorClient, OpenDocument
-from agentic_server.relocate import carry, distance
 
 ClosedFiles = Literal["auto", "workspaceEdit", "disk"]
 """How files that are not open are written; auto: through the editor where it is known to save them."""
@@ -177,7 +177,7 @@ class EditorWorkspace:
             return await send(self._editor, document, wanted, self._settle)
         finally:
             now = self._editor.document(file.absolute)
-            made = now is not None and carry(document.text, minimal_edits(document.text, wanted), now.text) == now.text
+            made = now is not None and merge(document.text, minimal_edits(document.text, wanted), now.text) == now.text
             await to_its_end(store.settle(intent.id, "done" if made else "failed"))
 
     async def _sent(
@@ -198,7 +198,8 @@ class EditorWorkspace:
             return await self._applied(change, file, document)
         # Without versions the edit may have landed in the wrong place; and where it may have been made, and the user
         # typed inside of it since, a second one would double it.
-        missing = distance(texts[0], document.text) < distance(texts[1], document.text)
+        parts = place(texts[0], minimal_edits(*texts), document.text)
+        missing = all(part.state == "pending" for part in parts)
         return document if missing and self._editor.profile.document_changes else _conflict(file)
 
     async def _by_hand(self, change: Change, file: _File) -> Applied | Refusal:
@@ -236,7 +237,7 @@ class EditorWorkspace:
         if now.exists == change.creates and not (now.exists and now.text == change.after):
             what = "created" if now.exists else "deleted"
             return Refusal("conflict", f"{file.relative} was {what} meanwhile.", "Read it first.")
-        wanted = carry(change.before, change.edits, now.text) if not change.creates else change.after
+        wanted = merge(change.before, change.edits, now.text) if not change.creates else change.after
         if isinstance(wanted, Refusal):
             return wanted
         if now.exists and wanted == now.text:
@@ -304,7 +305,7 @@ def _carried(change: Change, now: str) -> str | Refusal:
         return Refusal("conflict", f"{change.path} was created meanwhile.", "Read it first.")
     if now == change.after:
         return now
-    wanted = carry(change.before, change.edits, now)
+    wanted = merge(change.before, change.edits, now)
     if isinstance(wanted, Refusal):
         return Refusal("conflict", f"{change.path}: {wanted.message}", wanted.next_step)
     return wanted

@@ -17,6 +17,7 @@ from lsprotocol import types
 from agentic.change import Change, unified_diff
 from agentic.errors import Refusal
 from agentic.events import AnsweredBy, Hunk
+from agentic.merge import Placed, place
 from agentic.ports.asker import HunkVerdict, Proposal, Verdict
 from agentic.safety.paths import Roots
 from agentic.task import new_id
@@ -24,7 +25,6 @@ from agentic.text import line_of, line_starts
 from agentic_server.editor_edits import SETTLE_SECONDS
 from agentic_server.editor_port import EditorClient
 from agentic_server.protocol import Amend
-from agentic_server.relocate import Placed, place
 from agentic_server.review_actions import Shown, code_actions, diagnostic, hover
 
 

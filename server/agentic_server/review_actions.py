@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from lsprotocol import types
 
 from agentic.events import Hunk
+from agentic.merge import Placed
 from agentic.text import line_of
 from agentic_server.editor_edits import document_edit
 from agentic_server.editor_port import EditorClient, OpenDocument
 from agentic_server.from_lsp import Encoding, line_end
-from agentic_server.relocate import Placed
 from agentic_server.to_lsp import range_of
 
 SOURCE = "agentic"

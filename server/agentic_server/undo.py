@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from agentic.change import Change, merge, minimal_edits
+from agentic.change import Change, minimal_edits
 from agentic.disk.journal import settle_interrupted
 from agentic.errors import AgenticError, Refusal
+from agentic.merge import merge
 from agentic.ports.store import Intent, Store
 from agentic.ports.workspace import Workspace
 from agentic_server.protocol import UndoneFile, UndoTaskResult

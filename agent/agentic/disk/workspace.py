@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from agentic.change import ABSENT, Applied, Change, Snapshot, merge
+from agentic.change import ABSENT, Applied, Change, Snapshot
 from agentic.disk import tree
 from agentic.disk.files import TextFile, read_text, to_bytes, version_of, write_bytes
 from agentic.disk.glob import matcher
@@ -18,6 +18,7 @@ from agentic.disk.journal import Journal, edit_intent, journalled, to_its_end
 from agentic.disk.process import Commands
 from agentic.disk.search import search
 from agentic.errors import Refusal
+from agentic.merge import merge
 from agentic.ports.workspace import MAX_FILE_BYTES, Command, Entry, Exit, Match, Output
 from agentic.safety.paths import Resolved, Roots, check_again
 

@@ -12,8 +12,9 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from agentic.change import ABSENT, Applied, Change, Snapshot, merge
+from agentic.change import ABSENT, Applied, Change, Snapshot
 from agentic.errors import Refusal
+from agentic.merge import merge
 
 MAX_FILE_BYTES = 5_000_000
 """Files above this are refused as too_large."""
