@@ -49,7 +49,7 @@ class Editor:
     async def finished(self) -> str:
         """What the user is told at the end."""
         messages = self.client.messages
-        return (await until(lambda: messages[-1] if messages else None)).message
+        return (await self._until(types.WINDOW_SHOW_MESSAGE, lambda: messages[-1] if messages else None)).message
 
     async def progress(self) -> list[Progress]:
         """The whole progress; it ends soon after the turn does."""
@@ -58,15 +58,14 @@ class Editor:
             reports = list(self.client.progress_reports.get(TOKEN, []))
             return reports if reports and isinstance(reports[-1], types.WorkDoneProgressEnd) else None
 
-        return await until(whole)
+        return await self._until(types.PROGRESS, whole)
 
-
-async def until(find: Callable[[], T | None]) -> T:
-    """What `find` finds, once it is there; pytest-lsp's client only keeps lists, so they are looked at again and again."""
-    async with asyncio.timeout(PATIENCE):
-        while (found := find()) is None:
-            await asyncio.sleep(0.01)
-        return found
+    async def _until(self, method: str, find: Callable[[], T | None]) -> T:
+        """What `find` finds, once it is there; it is looked for after each notification of this method."""
+        async with asyncio.timeout(PATIENCE):
+            while (found := find()) is None:
+                await self.client.protocol.wait_for_notification_async(method)
+            return found
 
 
 @pytest.fixture
