@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -151,8 +152,9 @@ async def test_cancel_while_a_command_runs_kills_it_and_all_that_it_started(stag
     model.play(call("run_command", {"command": "(sleep 600 & sleep 601) & echo started; sleep 602"}))
     turn = await daemon.run("run it")
     await turn.wait("toolOutput")
-    processes = [p for p in descendants(daemon.process.pid) if "sleep" in p.name()]
-    assert processes
+    async with asyncio.timeout(30):
+        while len(processes := [p for p in descendants(daemon.process.pid) if p.name() == "sleep"]) < 3:
+            await asyncio.sleep(0.01)
     await turn.cancel()
     assert cancelled(turn)
     assert await gone(processes)
