@@ -7,6 +7,7 @@ A run of all groups is kept in `results.json`. A target that is missed is shown,
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +29,7 @@ def main() -> None:
     wanted = sys.argv[1:] or list(GROUPS)
     if unknown := [name for name in wanted if name not in GROUPS]:
         sys.exit(f"No group is called {', '.join(unknown)}; there are {', '.join(GROUPS)}.")
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # What is installed has its bytecode.
     rows: list[Row] = []
     for name in wanted:
         print(f"measuring {name} …", file=sys.stderr, flush=True)

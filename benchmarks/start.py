@@ -16,6 +16,7 @@ BARE = "from pygls.lsp.server import LanguageServer; LanguageServer('bare', '0')
 def measure() -> list[Row]:
     with folder() as root:
         serve = [*SERVE, "--state-dir", str(root / "state")]
+        _start(serve, root)
         ours: list[float] = []
         bare: list[float] = []
         for _ in range(RUNS):
