@@ -31,6 +31,7 @@ partner on every path, cancellation included. `turnFinished` is the last event o
 
 from __future__ import annotations
 
+import json
 from typing import Any, Literal, TypedDict, get_args
 
 import msgspec
@@ -482,8 +483,11 @@ def kind_of(event: Event) -> str:
 
 
 def encode(event: Event) -> bytes:
-    """The event as a JSON object, without `seq`."""
-    return _encoder.encode(event)
+    """The event as a JSON object, without `seq`; a question mark stands for half a character."""
+    try:
+        return _encoder.encode(event)
+    except UnicodeEncodeError:
+        return json.dumps(to_json(event), ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
 def decode(data: bytes | str) -> Event:

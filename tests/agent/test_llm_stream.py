@@ -390,3 +390,16 @@ async def test_any_text_comes_through(text: str, thinking: str, arguments: dict[
     answer = await answer_to(Reply(text, thinking, [("f", arguments)]))
     assert (answer.text, answer.thinking) == (text, thinking)
     assert [json.loads(call.arguments) for call in answer.tool_calls] == [arguments]
+
+
+async def test_call_ids_that_repeat_between_answers_are_items_of_their_own_and_the_servers_again_on_the_wire() -> None:
+    play = events(call_delta(index=0, id="functions.f:0", name="f", arguments="{}"), delta("tool_calls"))
+    async with ModelServer([play, play, play]) as server:
+        model = model_at(server)
+        first = fold([event async for event in model.complete(QUESTION)]).tool_calls[0]
+        second = fold([event async for event in model.complete(QUESTION)]).tool_calls[0]
+        await model.aclose()
+        message = {"role": "assistant", "content": "", "tool_calls": [{"id": "functions.f:0"}]}
+        third = fold(await ask(server, ModelRequest(ORIGIN, [message]))).tool_calls[0]
+    assert len({first.id, second.id, third.id}) == 3
+    assert [call.server_id for call in (first, second, third)] == ["functions.f:0"] * 3

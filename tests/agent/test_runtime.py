@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncGenerator
 from itertools import pairwise
 
 import pytest
 from support.runs import Stage, reply, work
 
+from agentic.change import Snapshot
 from agentic.context.history import INTERRUPTED
 from agentic.context.prompts import load
 from agentic.control.state import LOOP_STOP
-from agentic.errors import EndpointUnreachable, StreamBroken
+from agentic.errors import EndpointUnreachable, Refusal, StoreError, StreamBroken
 from agentic.events import (
     Answered,
     BudgetWarning,
@@ -21,6 +23,7 @@ from agentic.events import (
     ErrorRaised,
     IterationStarted,
     LoopDetected,
+    ModelEvent,
     PlanUpdated,
     RecoveryTried,
     Steered,
@@ -30,8 +33,11 @@ from agentic.events import (
     ToolStarted,
     TurnFinished,
 )
-from agentic.ports.model import Say
-from agentic.runtime import run_to_end
+from agentic.ports.asker import ScriptedAsker
+from agentic.ports.model import ModelRequest, Say, ScriptedModel
+from agentic.ports.store import MemoryStore
+from agentic.ports.workspace import MemoryWorkspace
+from agentic.runtime import Ports, run, run_to_end
 from agentic.task import Limits, Overrides, Task
 from agentic.tools.registry import tool_specs
 
@@ -321,9 +327,60 @@ def _stop_at_the_edit(_run, event) -> None:
 
 async def test_run_to_end_gives_the_result_alone() -> None:
     stage = Stage()
-    from agentic.ports.asker import ScriptedAsker
-    from agentic.ports.model import ScriptedModel
-    from agentic.runtime import Ports
-
     ports = Ports(ScriptedModel([Say(reply("Hello!"))]), stage.workspace, ScriptedAsker(), stage.store)
     assert (await run_to_end(Task("hi", "s", "t"), ports)).summary == "Hello!"
+
+
+async def test_two_texts_in_the_first_answer_are_two_items() -> None:
+    class TwoTexts(ScriptedModel):
+        async def complete(self, request: ModelRequest) -> AsyncGenerator[ModelEvent]:
+            async for event in super().complete(request):
+                yield event
+                if isinstance(event, TextFinished):
+                    yield TextDelta(**request.origin, item="second", text="And more.")
+                    yield TextFinished(**request.origin, item="second", text="And more.")
+
+    stage = Stage()
+    ports = Ports(TwoTexts([Say(reply("Hello!"))]), stage.workspace, ScriptedAsker(), stage.store)
+    events = [event async for event in run(Task("hi", "s", "t"), ports)]
+    assert [event.text for event in events if isinstance(event, TextFinished)] == ["Hello!", "And more."]
+
+
+async def test_a_call_that_the_time_limit_cut_off_has_its_result_before_the_summary_is_asked_for() -> None:
+    stage = Stage(FILES)
+
+    class Stuck(MemoryWorkspace):
+        async def read(self, path: str) -> Snapshot | Refusal:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    stage.workspace = Stuck(FILES)
+    played = await stage.play("Look", [Say(work(), [READ, READ]), Say("Too slow.")], limits=Limits(seconds=0.3))
+    assert played.finished.stop_reason == "max_time"
+    results = [message["tool_call_id"] for message in played.last_messages if message["role"] == "tool"]
+    assert results == ["call_1_0", "call_1_1"]
+    logged = [message["content"] for _, message in await stage.store.messages("s") if message["role"] == "tool"]
+    assert logged[0] == INTERRUPTED
+
+
+async def test_half_a_character_from_the_model_ends_no_turn() -> None:
+    played = await Stage(FILES).play(
+        "Look", [Say(work("x\ud83d"), [("read_file", {"path": "a\ud83d"})]), Say("y\ude00")]
+    )
+    assert played.finished.stop_reason == "end_turn"
+    bodies = [event.body for event in await played.store.events("s")]
+    assert any(b'"text":"y?"' in body for body in bodies)
+
+
+async def test_a_log_that_fails_in_the_middle_ends_the_turn_by_its_name() -> None:
+    class FullDisk(MemoryStore):
+        async def save_position(self, session: str, name: str, data: bytes) -> None:
+            if len(await self.messages(session)) > 2:
+                raise StoreError("The disk is full.", "Make room.")
+            await super().save_position(session, name, data)
+
+    stage = Stage(FILES)
+    stage.store = FullDisk()
+    played = await stage.play("Look", [Say(work(), [READ]), Say("", [READ]), Say("", [READ]), Say("Done.")])
+    assert played.finished.stop_reason == "error"
+    assert [event.code for event in played.of(ErrorRaised)] == ["store_failed"]

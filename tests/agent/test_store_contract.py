@@ -192,3 +192,11 @@ async def test_an_unknown_session_is_named(store: Store) -> None:
     with pytest.raises(UnknownSession, match="nowhere"):
         await store.save_position("nowhere", "p", b"")
     await store.flush()
+
+
+async def test_half_a_character_is_kept_as_a_question_mark_or_as_it_is(store: Store) -> None:
+    await store.open_session("s1", "title", [])
+    store.append(delta("x\ud83d"))
+    store.add_message("s1", "t1", {"role": "user", "content": "x\ud83d"})
+    assert decode((await store.events("s1"))[0].body) == delta("x?")
+    assert (await store.messages("s1"))[0][1]["content"] in ("x?", "x\ud83d")

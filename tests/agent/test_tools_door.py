@@ -9,6 +9,7 @@ from toolbench import Bench
 from agentic.ports.asker import Proposal, Question, Reply, Verdict
 from agentic.tools.registry import TOOLS, tool_specs
 from agentic.tools.repair import repair
+from agentic.tools.runtime import MAX_CHARS
 
 
 def test_specs_are_small_and_stable() -> None:
@@ -173,3 +174,10 @@ async def test_cancelled_while_a_person_thinks(
     assert bench.transcript[3]["code"] == "cancelled"
     assert bench.workspace.files == {"a.txt": "one\n"}
     assert await bench.store.intents("s-1") == []
+
+
+async def test_no_result_fills_the_window() -> None:
+    bench = Bench({f"{'folder' * 60}/{number}.py": "" for number in range(200)})
+    result = await bench.call("find_files", {"pattern": "*.py"})
+    assert len(result.text) < MAX_CHARS + 100
+    assert result.text.endswith("99.py")

@@ -47,7 +47,7 @@ class History:
             message["reasoning"] = answer.thinking
         if with_calls and answer.calls:
             message["tool_calls"] = [
-                {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+                {"id": call.server_id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
                 for call in answer.tool_calls
             ]
         self._append(message)

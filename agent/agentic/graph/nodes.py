@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from langgraph.runtime import Runtime
 
+from agentic.context.history import INTERRUPTED
 from agentic.context.layout import task_message
 from agentic.context.prompts import load, render
 from agentic.control import state as control
@@ -217,8 +219,12 @@ async def _run_calls(state: TurnState, turn: Turn) -> TurnState:
     try:
         while turn.pending:
             call = turn.pending.pop(0)
-            result = await run_call(call, context)
-            turn.history.add_result(call.id, result.text)
+            try:
+                result = await run_call(call, context)
+            except asyncio.CancelledError:
+                turn.history.add_result(call.server_id, INTERRUPTED)
+                raise
+            turn.history.add_result(call.server_id, result.text)
             state = control.after_call(state, call.name, call.arguments, result.text)
     finally:
         turn.drop_pending("Not run: the turn was ended by the user or by its time limit.")

@@ -99,8 +99,8 @@ class TriageView(View):
             case TextFinished():
                 held_back = TextDelta(**_origin(event), item=event.item, text="")
                 rest = list(self._piece(held_back, self._splitter.finish()))
-                end = msgspec.structs.replace(event, text=self.text)
-                return [*rest, *super().show(end)] if self.text else rest
+                shown = self._open.get(event.item)
+                return [*rest, *super().show(_closing(shown))] if isinstance(shown, TextDelta) else rest
             case ItemWithdrawn():
                 self._splitter, self.found, self.text = Splitter(), None, ""
                 return super().show(event)

@@ -113,7 +113,7 @@ class Turn:
         """Withdraw the calls that will not be run, and tell the model why."""
         for call in self.pending:
             self.emit(ItemWithdrawn(**self.origin, item=call.id))
-            self.history.add_result(call.id, why)
+            self.history.add_result(call.server_id, why)
         self.pending = []
 
     def prompt_tokens(self) -> int:

@@ -22,6 +22,7 @@ from agentic.events import (
     Usage,
 )
 from agentic.llm.wire import CallDelta, Chunk, Delta
+from agentic.ports.model import AGAIN
 from agentic.task import new_id
 
 FAILED_REASONS = frozenset({"error", "abort"})
@@ -50,15 +51,19 @@ class _Call:
 
 
 class AnswerReader:
-    """Reads one attempt. `finish_reason` is empty until the server has said that the answer is whole."""
+    """Reads one attempt. `finish_reason` is empty until the server has said that the answer is whole.
 
-    def __init__(self, origin: Origin) -> None:
+    `taken` holds the items of calls in earlier answers and attempts; those of this one are added.
+    """
+
+    def __init__(self, origin: Origin, taken: set[str] | None = None) -> None:
         self.finish_reason = ""
         self.usage = Usage()
         self.origin = origin
         self._prose: _Prose | None = None
         self._calls: list[_Call] = []
         self._items: list[str] = []
+        self._taken = set[str]() if taken is None else taken
 
     def read(self, chunk: Chunk) -> list[ModelEvent]:
         """The events of one chunk; none where it holds nothing new. :raises StreamBroken: the server gave up."""
@@ -128,10 +133,16 @@ class AnswerReader:
         call.waiting += arguments
         if not name:
             return []
-        taken = {other.item for other in self._calls}
-        known = call.server_id and call.server_id not in taken
-        call.name, call.item = name, self._begin(call.server_id if known else new_id("call"))
+        call.item = self._item_of(call)
+        call.name = name
+        self._taken.add(self._begin(call.item))
         return [self._grow(call, call.waiting)]
+
+    def _item_of(self, call: _Call) -> str:
+        """The server's id where it is a good one, else one of our own; both unique in the session."""
+        if not call.server_id or any(other.item and other.server_id == call.server_id for other in self._calls):
+            return new_id("call")
+        return new_id(call.server_id + AGAIN) if call.server_id in self._taken else call.server_id
 
     def _call_of(self, piece: CallDelta, name: str) -> _Call:
         """The call that a piece belongs to, or a new one."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from itertools import count
 from typing import Any
@@ -24,7 +24,7 @@ from agentic.llm.clock import Clock
 from agentic.llm.endpoint import Deadlines, Endpoint, EndpointInfo
 from agentic.llm.failures import CLIENT_FAILURES, model_error, wait_told, window_told
 from agentic.llm.wire import Chunk, read_chunk
-from agentic.ports.model import ModelRequest
+from agentic.ports.model import Message, ModelRequest
 from agentic.task import new_id
 
 BACKOFF = (0.5, 1.0, 2.0, 4.0)
@@ -58,6 +58,8 @@ class OpenAIModel:
         self._attempts = attempts
         self._reserve = reserve
         self._backoff = backoff
+        self._shown: set[str] = set()
+        """The items of the calls that were begun, also in answers that failed."""
         self._client = open_client(self._url, endpoint.key, self._deadlines.connect)
 
     async def aclose(self) -> None:
@@ -69,6 +71,7 @@ class OpenAIModel:
         name, origin = new_id("request"), request.origin
         clock = Clock(self._url, self._deadlines)
         body = self._encode(request)
+        self._shown.update(_call_ids(request.messages))
         for attempt in count(1):
             yield ModelStarted(
                 **origin,
@@ -78,7 +81,7 @@ class OpenAIModel:
                 attempt=attempt,
                 prompt_tokens=len(body) // 3,
             )
-            answer = AnswerReader(origin)
+            answer = AnswerReader(origin, self._shown)
             try:
                 async with aclosing(self._attempt(name, body, answer, clock)) as events:
                     async for event in events:
@@ -192,6 +195,10 @@ class OpenAIModel:
             return msgspec.json.encode(body)
         except UnicodeEncodeError:
             return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+
+
+def _call_ids(messages: Sequence[Message]) -> Iterator[str]:
+    return (call["id"] for message in messages for call in message.get("tool_calls") or ())
 
 
 def _cut_off(stream: AsyncStream[object], url: str) -> StreamBroken:

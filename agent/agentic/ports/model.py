@@ -43,13 +43,23 @@ class ModelRequest:
     max_tokens: int | None = None
 
 
+AGAIN = "#again-"
+"""Stands in an item's id between the id that the server gave the call, as it did before, and what makes it unique."""
+
+
 @dataclass(frozen=True, slots=True)
 class ToolCall:
     """A call as the model wrote it; `arguments` is JSON text that nobody has checked yet."""
 
     id: str
+    """The item of its events, unique in the session."""
     name: str
     arguments: str
+
+    @property
+    def server_id(self) -> str:
+        """The id by which the server knows it; some give the same ones in each answer."""
+        return self.id.partition(AGAIN)[0]
 
 
 @dataclass(slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
@@ -88,7 +89,7 @@ class SqliteStore:
         return await self._read(partial(queries.read_events, session=session, since=since))
 
     def add_message(self, session: str, turn: str, message: Message) -> None:
-        counters, body = self._get(session), msgspec.json.encode(message)
+        counters, body = self._get(session), _encoded(message)
         counters.messages += 1
         self._writer.put(queries.INSERT_MESSAGE, session, counters.messages, turn, body)
 
@@ -142,3 +143,11 @@ class SqliteStore:
         if counters is None:
             raise UnknownSession(f"Session {session} has not been opened.", "List the sessions with agentic.sessions.")
         return counters
+
+
+def _encoded(message: Message) -> bytes:
+    """The message as JSON; a question mark stands for half a character."""
+    try:
+        return msgspec.json.encode(message)
+    except UnicodeEncodeError:
+        return json.dumps(message, ensure_ascii=False).encode("utf-8", "replace")

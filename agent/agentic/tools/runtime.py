@@ -12,9 +12,13 @@ from agentic.errors import AgenticError, Refusal
 from agentic.events import ToolFinished, ToolStarted
 from agentic.ports.model import ToolCall
 from agentic.safety.policy import decide
+from agentic.text import clip
 from agentic.tools.base import Tool, ToolContext, ToolResult, refused
 from agentic.tools.registry import TOOLS
 from agentic.tools.repair import repair
+
+MAX_CHARS = 50_000
+"""Characters of a result at most, whatever the tool: one must not fill the model's window."""
 
 _logger = logging.getLogger(__name__)
 _CANCELLED = ToolResult("The call was cancelled.", "cancelled")
@@ -90,7 +94,8 @@ async def _run(call: ToolCall, runnable: _Runnable, context: ToolContext) -> Too
         verdict = decide(tool.kind, context.task.mode, getattr(arguments, "command", None))
         if verdict == "deny":
             return refused(_denied(tool, context))
-        return await tool.run(replace(context, approval=verdict), call.id, arguments)
+        result = await tool.run(replace(context, approval=verdict), call.id, arguments)
+        return ToolResult(clip(result.text, MAX_CHARS), result.code)
     except AgenticError as error:
         _logger.warning("the tool %s failed: %s", tool.name, error)
         return refused(Refusal(error.code, str(error), error.hint))
