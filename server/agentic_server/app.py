@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Mapping
-from importlib.metadata import version
 from typing import Any
 
 import msgspec
@@ -16,11 +15,12 @@ from agentic_server.daemon import Daemon
 from agentic_server.errors import to_rpc
 from agentic_server.from_lsp import path_of
 from agentic_server.hardened import HardenedServer
+from agentic_server.version import VERSION
 
 
 def build(flags: Mapping[str, object]) -> HardenedServer:
     """The server with all its doors. `flags` are settings from the command line, by their dotted keys."""
-    server = HardenedServer("agentic", version("agentic-daemon"))
+    server = HardenedServer("agentic", VERSION)
     daemon = Daemon(server, flags)
     for name, handler in commands.HANDLERS.items():
         server.command(name)(_command(daemon, name, handler))

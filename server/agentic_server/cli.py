@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from agentic.errors import AgenticError, SettingsError
+from agentic_server.version import VERSION
 
 EXIT_CODES = """exit codes of `agentic run`:
   0    the task is done
@@ -33,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def parser() -> argparse.ArgumentParser:
     """The commands and their flags."""
     top = argparse.ArgumentParser(prog="agentic", description="A coding agent for any LSP editor.")
+    top.add_argument("--version", action="version", version=f"agentic {VERSION}")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     add = commands.add_parser
 

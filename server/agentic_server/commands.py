@@ -24,6 +24,7 @@ Handler = Callable[["Daemon", Any], Awaitable[msgspec.Struct]]
 async def run_task(daemon: Daemon, params: wire.RunTaskParams) -> wire.TurnIds:
     """Start a turn; what comes of it arrives as events."""
     settings = await daemon.settings()
+    await daemon.refresh_editor()
     await daemon.store()
     session = params.session_id or new_id("s")
     if params.session_id:
@@ -66,6 +67,7 @@ async def review(daemon: Daemon, params: wire.ReviewParams) -> wire.ReviewResult
 async def resume(daemon: Daemon, params: wire.SessionParams) -> wire.TurnIds:
     """Go on with the turn that a crash interrupted."""
     settings = await daemon.settings()
+    await daemon.refresh_editor()
     info = await daemon.known_session(params.session_id)
     if info.state != "interrupted":
         raise AgenticError(

@@ -79,15 +79,26 @@ class Daemon:
     @cached_property
     def editor(self) -> Editor:
         """Made with the first task: then the workspace folders are known."""
-        folders = [path_of(folder.uri) for folder in self.server.documents.folders.values()]
-        root = self.server.documents.root_path
-        roots = Roots(folders or [root or str(Path.cwd())])
+        roots = Roots(self._folders())
         client = LspEditorClient(self.server)
         reviews = Reviews(client, roots)
         disk = DiskWorkspace(roots)
         closed = self._settings.closed_files if self._settings else "auto"
         workspace = EditorWorkspace(disk, roots, client, closed, reviews)
         return Editor(roots, self.server.documents, disk, workspace, reviews, EditorAsker(client, reviews))
+
+    async def refresh_editor(self) -> None:
+        """Take up changed workspace folders and settings, unless a turn still works with the old ones."""
+        closed = (await self.settings()).closed_files
+        if not self.has_editor or self.running():
+            return
+        if self.editor.roots.given != self._folders() or self.editor.workspace.closed_files != closed:
+            await self.editor.disk.close()
+            del self.editor
+
+    def _folders(self) -> list[str]:
+        folders = [path_of(folder.uri) for folder in self.server.documents.folders.values()]
+        return folders or [self.server.documents.root_path or str(Path.cwd())]
 
     @property
     def reviews(self) -> Reviews | None:

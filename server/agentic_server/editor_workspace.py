@@ -74,7 +74,7 @@ class EditorWorkspace:
         self._disk = disk
         self._roots = roots
         self._editor = editor
-        self._closed_files: ClosedFiles = closed_files
+        self.closed_files: ClosedFiles = closed_files
         self._hand = hand
         self._settle = settle
         self._locks: dict[str, asyncio.Lock] = {}
@@ -83,7 +83,7 @@ class EditorWorkspace:
     def for_turn(self, journal: Journal) -> EditorWorkspace:
         """The same workspace, with its writes journalled under this turn, those to open documents too."""
         disk = self._disk.for_turn(journal)
-        view = EditorWorkspace(disk, self._roots, self._editor, self._closed_files, self._hand, self._settle)
+        view = EditorWorkspace(disk, self._roots, self._editor, self.closed_files, self._hand, self._settle)
         view._locks = self._locks
         view._journal = journal
         return view
@@ -266,9 +266,9 @@ class EditorWorkspace:
         """Whether a closed file's change goes through the editor."""
         profile = self._editor.profile
         able = self._may_edit() and (not change.creates or "create" in profile.resource_operations)
-        if self._closed_files == "auto":
+        if self.closed_files == "auto":
             return able and profile.saves_closed_files
-        return able and self._closed_files == "workspaceEdit"
+        return able and self.closed_files == "workspaceEdit"
 
     def _may_edit(self) -> bool:
         return self._editor.profile.apply_edit and not self._editor.profile.apply_edit_only_after_action

@@ -7,10 +7,11 @@ import importlib
 import logging
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from agentic.errors import AgenticError
+from agentic.errors import AgenticError, StoreError
 from agentic.events import ErrorRaised, Event, Metrics, Origin, TurnFinished, TurnStarted
 from agentic.ports.store import LoggedEvent, Store
 from agentic.task import Task, title_of
@@ -119,16 +120,20 @@ class Sessions:
             active.cancel()
         if self._workers:
             await asyncio.wait(self._workers, timeout=STOP_SECONDS)
-        await self._store.flush()
+        try:
+            await self._store.flush()
+        except StoreError as error:
+            log.error("the log of the last turns is not whole: %s", error)
 
     async def _drive(self, turn: ActiveTurn) -> None:
         opening = asyncio.create_task(self._open_progress(turn))
         try:
             run = await self._begin(turn)
-            async for event in run:
-                if turn.progress is None and opening.done():
-                    turn.progress = opening.result()
-                turn.show(event)
+            async with aclosing(aiter(run)) as events:
+                async for event in events:
+                    if turn.progress is None and opening.done():
+                        turn.progress = opening.result()
+                    turn.show(event)
         except Exception as error:
             log.exception("the turn %s broke", turn.task.turn)
             await self._end_broken(turn, error)

@@ -102,3 +102,18 @@ async def test_the_user_file_the_environment_and_the_flags_win_in_this_order(tmp
                 assert await modes(daemon, model) == mode
             finally:
                 await daemon.kill()
+
+
+async def test_workspace_folders_that_change_are_taken_up_by_the_next_task(tmp_path: Path) -> None:
+    model = Model()
+    async with model.server, started(tmp_path, model.url) as daemon:
+        model.play(Reply(reply("Hello.")))
+        await (await daemon.run("hello")).finished()
+        assert "second" not in model.server.requests[-1]["messages"][1]["content"]
+        added = tmp_path / "second"
+        added.mkdir()
+        event = {"added": [{"uri": added.as_uri(), "name": "second"}], "removed": []}
+        daemon.notify("workspace/didChangeWorkspaceFolders", {"event": event})
+        model.play(Reply(reply("Hello.")))
+        await (await daemon.run("hello again")).finished()
+        assert "workspace folders: second" in model.server.requests[-1]["messages"][1]["content"]

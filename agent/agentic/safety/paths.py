@@ -38,6 +38,8 @@ class Roots:
         if not all(Path(folder).is_absolute() for folder in folders):
             raise ValueError("workspace folders are absolute paths")
         self._windows = windows
+        self.given = [str(folder) for folder in folders]
+        """The folders as they were given."""
         self._given = [Path(os.path.normpath(folder)) for folder in folders]
         self._real = [Path(os.path.realpath(folder)) for folder in folders]
         self.names: tuple[str, ...] = _unique([folder.name or "root" for folder in self._given])
