@@ -100,7 +100,9 @@ class TriageView(View):
                 held_back = TextDelta(**_origin(event), item=event.item, text="")
                 rest = list(self._piece(held_back, self._splitter.finish()))
                 shown = self._open.get(event.item)
-                return [*rest, *super().show(_closing(shown))] if isinstance(shown, TextDelta) else rest
+                if not isinstance(shown, TextDelta):
+                    return rest
+                return [*rest, *super().show(msgspec.structs.replace(event, text=shown.text))]
             case ItemWithdrawn():
                 self._splitter, self.found, self.text = Splitter(), None, ""
                 return super().show(event)
