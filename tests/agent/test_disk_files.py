@@ -300,3 +300,14 @@ def test_intents_carry_hashes_of_whole_texts() -> None:
     assert edit_intent("s", "t", "a", None, "").before_hash == ""
     assert edit_intent("s", "t", "a", None, "").after_hash != ""
     assert edit_intent("s", "t", "a", "x", "x").before_hash == edit_intent("s", "t", "b", None, "x").after_hash
+
+
+async def test_an_interrupted_edit_is_known_among_what_was_typed_since(tmp_path: Path) -> None:
+    write(tmp_path / "made.txt", "typed\nONE\ntwo\n")
+    write(tmp_path / "not.txt", "typed\none\ntwo\n")
+    store = MemoryStore()
+    for name in ("made.txt", "not.txt"):
+        await store.prepare(edit_intent("s", "t", name, "one\ntwo\n", "ONE\ntwo\n"))
+    await settle_interrupted(store, DiskWorkspace(Roots([tmp_path])), "s")
+    states = {intent.target: intent.state for intent in await store.intents("s")}
+    assert states == {"made.txt": "done", "not.txt": "failed"}

@@ -181,3 +181,17 @@ async def test_no_result_fills_the_window() -> None:
     result = await bench.call("find_files", {"pattern": "*.py"})
     assert len(result.text) < MAX_CHARS + 100
     assert result.text.endswith("99.py")
+
+
+async def test_a_part_that_was_made_before_the_cancellation_is_told() -> None:
+    """The user accepted the first of two hunks in their editor, typed on, and cancelled."""
+    asker = SilentAsker()
+    bench = Bench({"a.txt": "one\n\ntwo\n"}, asker=asker)
+    edits = [{"old": "one", "new": "ONE"}, {"old": "two", "new": "TWO"}]
+    calling = asyncio.create_task(bench.call("edit_file", {"path": "a.txt", "edits": edits}))
+    await asker.asked.wait()
+    bench.workspace.files["a.txt"] = "ONE\n\ntwo\ntyped\n"
+    calling.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await calling
+    assert [event["outcome"] for event in bench.transcript if event["kind"] == "editResolved"] == ["applied"]

@@ -9,8 +9,9 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-from agentic.change import Applied
+from agentic.change import Applied, Snapshot, minimal_edits
 from agentic.errors import Refusal
+from agentic.merge import merge
 from agentic.ports.store import Intent, Store
 from agentic.ports.workspace import Workspace
 from agentic.task import new_id
@@ -74,8 +75,8 @@ def recover(intent: Intent, text_now: str | None) -> Literal["done", "redo", "co
 async def settle_interrupted(store: Store, workspace: Workspace, session: str) -> None:
     """Say of each intent that a crash left open what became of it.
 
-    An edit is settled by looking at the file: it is there, or it is not and was not made. Nothing is done again. What a
-    command did is not known, and it counts as failed.
+    An edit is settled by looking at the file: it is there, whatever else was typed since, or it was not made. Nothing
+    is done again. What a command did is not known, and it counts as failed.
     """
     for intent in await store.intents(session):
         if intent.state != "prepared":
@@ -84,7 +85,14 @@ async def settle_interrupted(store: Store, workspace: Workspace, session: str) -
         if intent.kind == "edit":
             now = await workspace.read(intent.target)
             done = not isinstance(now, Refusal) and recover(intent, now.text if now.exists else None) == "done"
+            done = done or (isinstance(now, Snapshot) and _holds(intent, now))
         await store.settle(intent.id, "done" if done else "failed")
+
+
+def _holds(intent: Intent, now: Snapshot) -> bool:
+    """Whether a file that was there before has the edit, among what was typed since."""
+    edits = minimal_edits(intent.before, intent.after)
+    return intent.existed and now.exists and merge(intent.before, edits, now.text) == now.text
 
 
 def text_hash(text: str | None) -> str:

@@ -11,6 +11,7 @@ from agentic.change import Applied, Change, Edit, Outcome, Snapshot, minimal_edi
 from agentic.edits.hunks import amended, hunks_of
 from agentic.errors import Refusal
 from agentic.events import EditProposed, EditResolved, Hunk
+from agentic.merge import place
 from agentic.ports.asker import HunkVerdict, Proposal, Verdict
 from agentic.safety.approvals import binding
 from agentic.task import new_id
@@ -136,9 +137,16 @@ async def _apply(context: ToolContext, reviewed: _Reviewed) -> _Resolution:
 async def _cancelled(context: ToolContext, change: Change) -> _Resolution:
     """What is so after a cancellation: an edit that was on its way may have arrived."""
     now = await context.workspace.read(change.path)
-    if isinstance(now, Snapshot) and now.exists and now.text == change.after:
+    if isinstance(now, Snapshot) and now.exists and _arrived(change, now.text):
         return _Resolution("applied", _CANCELLED, _CANCELLED.text, now.version, not now.open)
     return _Resolution("cancelled", _CANCELLED, _CANCELLED.text)
+
+
+def _arrived(change: Change, now: str) -> bool:
+    """Whether the text holds the change, or the part of it that the user had accepted."""
+    if change.creates:
+        return now == change.after
+    return any(one.state == "made" for one in place(change.before, change.edits, now))
 
 
 _OUTCOMES: dict[str, Outcome] = {"conflict": "conflict", "rejected": "rejected", "cancelled": "cancelled"}
