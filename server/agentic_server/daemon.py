@@ -135,8 +135,13 @@ class Daemon:
         return await (await self.store()).session(session)
 
     async def start(self, task: Task, *, resume: bool = False) -> None:
-        """Start a turn. :raises SessionBusy:"""
-        await self.store()
+        """Start a turn.
+
+        :raises SessionBusy:
+        :raises StoreError: the log cannot be written, or another process runs a turn of the session.
+        """
+        store = await self.store()
+        await store.open_session(task.session, title_of(task.text), self.editor.roots.names)
         if self._sessions is None:
             raise AssertionError("the store came without sessions")
         turn = self._sessions.start(task, resume=resume)

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from support.daemon import Daemon, Model, Turn, call, check_grammar, descendants, edit, gone, slowly, started
 from support.model_server import Reply
-from support.raw_client import RawClient
+from support.raw_client import RawClient, ResponseError
 from support.runs import work
 
 ALLOW = {"option": "allow_once"}
@@ -178,3 +178,13 @@ async def test_two_daemons_share_the_log_and_each_has_its_own_turns(tmp_path: Pa
         assert await two.command("agentic.cancel", {}) == {"cancelled": False}
         assert psutil.pid_exists(one.process.pid)
         assert (await turn.cancel())["stopReason"] == "cancelled"
+
+
+async def test_a_session_that_another_daemon_runs_is_refused_by_name(tmp_path: Path) -> None:
+    model = Model()
+    async with model.server, started(tmp_path, model.url) as one, started(tmp_path, model.url) as two:
+        turn = await model_speaks(one, model)
+        with pytest.raises(ResponseError, match="being run by process") as refused:
+            await two.command("agentic.runTask", {"task": "me too", "sessionId": turn.session})
+        assert refused.value.data["code"] == "store_failed"
+        await turn.cancel()
