@@ -44,24 +44,34 @@ end
 tap("$/progress", function(params) table.insert(T.progress, params) end)
 tap("window/showMessage", function(params) table.insert(T.messages, params.message) end)
 
--- What a person would see of a question, and the number that they would type.
-vim.fn.inputlist = function(lines)
-  table.insert(T.asked, table.concat(lines, "\n"))
+-- A question: what a person would see of it, and the number of what they choose; 0 dismisses it.
+local function answer(prompt, titles)
+  table.insert(T.asked, prompt .. "\n" .. table.concat(titles, "\n"))
   local wanted = table.remove(T.answers, 1)
-  for number = 1, #lines - 2 do
-    if wanted and lines[number + 2]:find(wanted, 1, true) then
+  for number, title in ipairs(titles) do
+    if wanted and title:find(wanted, 1, true) then
       return number
     end
   end
   return 0
 end
 
--- A menu: `T.wanted` is a part of the item to choose; without it the menu is looked at and closed.
+-- With this Neovim asks questions before 0.10: the prompt, a line between, the options.
+vim.fn.inputlist = function(lines)
+  return answer(lines[1], vim.list_slice(lines, 3))
+end
+
+-- A menu that the test has opened, in which it chooses `T.wanted` or nothing; any other is a question.
 vim.ui.select = function(items, options, choose)
   local titles = {}
   for number, item in ipairs(items) do
     titles[number] = options.format_item and options.format_item(item) or tostring(item)
   end
+  if not T.picking then
+    local number = answer(options.prompt, titles)
+    return choose(items[number], number > 0 and number or nil)
+  end
+  T.picking = false
   table.insert(T.picked, titles)
   for number, title in ipairs(titles) do
     if T.wanted and title:find(T.wanted, 1, true) then
@@ -219,7 +229,7 @@ class Neovim:
 
     def pick(self, opens: Callable[[], object], wanted: str | None) -> list[str]:
         """Do what opens a menu and choose in it; what it offered."""
-        self.lua("T.wanted, T.picked = ..., {}", wanted)
+        self.lua("T.wanted, T.picked, T.picking = ..., {}, true", wanted)
         opens()
         titles = self.until(lambda: self.lua("return T.picked[1]"), "a menu")
         assert wanted is None or any(wanted in title for title in titles), titles
@@ -240,10 +250,15 @@ class Neovim:
 
     def quit(self) -> None:
         """`:qa!`, as a user does; returns when the editor is gone. It can be repeated."""
-        if self.process.is_running():
-            with contextlib.suppress(OSError, EOFError):
-                self._nvim.command("qa!", async_=True)
+        if not self.process.is_running():
+            return
+        with contextlib.suppress(OSError, EOFError):
+            self._nvim.command("qa!", async_=True)
+        try:
             eventually(lambda: not self.process.is_running(), "the editor's end")
+        finally:
+            if self.process.is_running():
+                self.process.kill()
             self._nvim.close()
 
 
