@@ -60,9 +60,11 @@ class Run:
         """End the turn; `turnFinished` with `cancelled` follows once what runs has been stopped. Can be repeated."""
         self._turn.cancel()
 
-    def steer(self, text: str) -> None:
-        """Say something to the model while it works: it hears it before its next answer."""
-        self._turn.inbox.append(text)
+    def steer(self, text: str) -> bool:
+        """Say something to the model while it works: it hears it before its next answer. False when it is too late."""
+        if self._turn.listening:
+            self._turn.inbox.append(text)
+        return self._turn.listening
 
     async def _play(self) -> AsyncGenerator[Event]:
         task, turn = self.task, self._turn
@@ -142,6 +144,7 @@ class Run:
 
     def _finished(self, stop: StopReason) -> TurnFinished:
         turn = self._turn
+        turn.listening = False
         metrics = msgspec.structs.replace(
             turn.metrics,
             seconds=round(time.monotonic() - turn.started, 3),

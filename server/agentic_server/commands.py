@@ -44,10 +44,7 @@ async def cancel(daemon: Daemon, params: wire.CancelParams) -> wire.CancelResult
 
 async def steer(daemon: Daemon, params: wire.SteerParams) -> wire.SteerResult:
     """Say something to a running turn."""
-    turns = daemon.running(params.session_id)
-    for turn in turns:
-        turn.steer(params.text)
-    return wire.SteerResult(bool(turns))
+    return wire.SteerResult(any(turn.steer(params.text) for turn in daemon.running(params.session_id)))
 
 
 async def respond(daemon: Daemon, params: wire.RespondParams) -> wire.RespondResult:

@@ -61,12 +61,12 @@ class ActiveTurn:
         if self.run is not None:
             self.run.cancel()
 
-    def steer(self, text: str) -> None:
-        """Say something to the model, before its next answer."""
+    def steer(self, text: str) -> bool:
+        """Say something to the model, before its next answer. False when it is too late for that."""
         if self.run is not None:
-            self.run.steer(text)
-        else:
-            self.said.append(text)
+            return self.run.steer(text)
+        self.said.append(text)
+        return True
 
     def show(self, event: Event) -> None:
         """Pass an event on."""

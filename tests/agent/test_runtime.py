@@ -21,9 +21,11 @@ from agentic.events import (
     Classified,
     EditResolved,
     ErrorRaised,
+    Event,
     IterationStarted,
     LoopDetected,
     ModelEvent,
+    PhaseFinished,
     PlanUpdated,
     RecoveryTried,
     Steered,
@@ -37,7 +39,7 @@ from agentic.ports.asker import ScriptedAsker
 from agentic.ports.model import ModelRequest, Say, ScriptedModel
 from agentic.ports.store import MemoryStore
 from agentic.ports.workspace import MemoryWorkspace
-from agentic.runtime import Ports, run, run_to_end
+from agentic.runtime import Ports, Run, run, run_to_end
 from agentic.task import Limits, Overrides, Task
 from agentic.tools.registry import tool_specs
 
@@ -294,6 +296,18 @@ async def test_steering_while_the_last_answer_comes_goes_on() -> None:
 
     played = await Stage(FILES).play("Look", [Say(work(), [READ]), Say("Done."), Say("That too.")], during=during)
     assert played.finished.summary == "That too."
+
+
+async def test_steering_after_the_last_decision_is_refused() -> None:
+    heard: list[bool] = []
+
+    def during(run: Run, event: Event) -> None:
+        if isinstance(event, PhaseFinished) and event.phase == "reflection":
+            heard.append(run.steer("And now?"))
+
+    played = await Stage(FILES).play("Look", [Say(work(), [READ]), Say("Done."), Say("Done again.")], during=during)
+    assert heard == [True, False]
+    assert played.finished.summary == "Done."
 
 
 async def test_an_interrupted_call_gets_a_result_before_the_next_turn() -> None:

@@ -24,10 +24,15 @@ _SET = {"GIT_TERMINAL_PROMPT": "0", "GIT_EDITOR": "true", "PAGER": "cat", "TERM"
 def child_environment(parent: Mapping[str, str], avoid: Iterable[Path] = ()) -> dict[str, str]:
     """The environment of a child process: an allow-list of `parent` without secrets.
 
-    `PATH` loses its relative entries and those below the folders in `avoid`, which others can write to.
+    `PATH` loses its relative entries and those below the folders in `avoid`, which others can write to. With `avoid`,
+    so does the path of libraries, and `PATH` loses the version managers' shims, which run what the workspace says.
     """
+    folders = list(avoid)
     kept = {name: value for name, value in parent.items() if _KEPT.fullmatch(name) and not _SECRET.search(name)}
-    return kept | {"PATH": _safe_path(kept.get("PATH", os.defpath), avoid)} | _SET
+    libraries = kept.pop("LD_LIBRARY_PATH", "")
+    if libraries and (safe := _safe_path(libraries, folders) if folders else libraries):
+        kept["LD_LIBRARY_PATH"] = safe
+    return kept | {"PATH": _safe_path(kept.get("PATH", os.defpath), folders) or os.defpath} | _SET
 
 
 def trusted_program(name: str, avoid: Iterable[Path]) -> str | None:
@@ -38,4 +43,6 @@ def trusted_program(name: str, avoid: Iterable[Path]) -> str | None:
 def _safe_path(path: str, avoid: Iterable[Path]) -> str:
     folders = list(avoid)
     entries = [entry for entry in path.split(os.pathsep) if os.path.isabs(entry)]
+    if folders:
+        entries = [entry for entry in entries if Path(entry).name != "shims"]
     return os.pathsep.join(e for e in entries if not any(Path(os.path.realpath(e)).is_relative_to(f) for f in folders))

@@ -124,7 +124,7 @@ async def _start(command: list[str], folder: Path, stdin: int = DEVNULL) -> Proc
         stdout=PIPE,
         stderr=DEVNULL,
         cwd=folder,
-        env=child_environment(os.environ),
+        env=child_environment(os.environ, [folder]),
         start_new_session=True,
     )
 

@@ -81,7 +81,8 @@ async def reply(state: TurnState, turn: Turn) -> TurnState:
             answer = await ask(turn)
         state = _take(state, turn, answer, answer.text)
         turn.drop_pending("The task needs no tools.")
-    return {**state, "stop": state["stop"] or (None if turn.inbox else "end_turn")}
+    turn.listening = not state["stop"] and bool(turn.inbox)
+    return {**state, "stop": state["stop"] or (None if turn.listening else "end_turn")}
 
 
 async def plan(state: TurnState, turn: Turn) -> TurnState:
@@ -118,6 +119,7 @@ async def reflect(state: TurnState, turn: Turn) -> TurnState:
         if turn.inbox and isinstance(decision, Finish) and decision.reason == "end_turn":
             return {**state, "answered": False}
         if isinstance(decision, Finish):
+            turn.listening = False
             if decision.reason == "error":
                 turn.summary = "The model gave nothing but empty answers. Ask again, or try another model."
             return {**state, "stop": decision.reason, "summarise": decision.summarise}

@@ -42,6 +42,8 @@ class Turn:
     """Calls of the last answer that have not been run yet."""
     inbox: list[str] = field(default_factory=list[str])
     """What the user said while the turn runs, not yet given to the model."""
+    listening: bool = True
+    """Whether the model will still hear what is put into the inbox."""
     plan: list[PlanStep] = field(default_factory=list[PlanStep])
     seen: dict[str, str] = field(default_factory=dict[str, str])
     """Path to version: what the model was last shown of each file."""

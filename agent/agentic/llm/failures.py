@@ -40,6 +40,8 @@ _WINDOW = re.compile(
 )
 _BUSY = frozenset({408, 425, 429})
 _LONGEST_MESSAGE = 500
+_SHORTEST_KEY = 8
+"""Characters of what may be a secret; shorter ones are such as `none` or `EMPTY`, given to servers without keys."""
 
 
 def model_error(error: Exception, url: str, models: Sequence[str] = ()) -> ModelError:
@@ -83,7 +85,14 @@ def message_of(error: Exception) -> str:
     for key in ("error", "message", "detail"):
         if isinstance(words, dict):
             words = cast("dict[str, Any]", words).get(key, words)
-    return " ".join(str(words).split())[:_LONGEST_MESSAGE]
+    return _without_key(" ".join(str(words).split()), error)[:_LONGEST_MESSAGE]
+
+
+def _without_key(words: str, error: Exception) -> str:
+    """The words without the key of the request that failed, which some servers repeat."""
+    request = error.request if isinstance(error, openai.APIError) else None
+    key = request.headers.get("authorization", "").removeprefix("Bearer ") if request is not None else ""
+    return words.replace(key, "(hidden)") if len(key) >= _SHORTEST_KEY else words
 
 
 _OVERFLOW_HINT = "Shorten or compact the conversation, or start the server with a larger context."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import unicodedata
 
 
 def binding(tool: str, arguments: str, cwd: str, pre_image: str) -> str:
@@ -14,6 +15,22 @@ def binding(tool: str, arguments: str, cwd: str, pre_image: str) -> str:
     """
     parts = json.dumps([tool, _canonical(arguments), cwd, pre_image])
     return hashlib.sha256(parts.encode()).hexdigest()
+
+
+def visible(text: str) -> str:
+    """The text as it is put before a person who is to allow it: what steers a screen or cannot be seen is escaped.
+
+    Line ends, tabs and plain spaces stay.
+    """
+    return "".join(character if _is_seen(character) else _escaped(character) for character in text)
+
+
+def _is_seen(character: str) -> bool:
+    return character in " \n\t" or unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Zl", "Zp", "Zs")
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode()
 
 
 def _canonical(arguments: str) -> str:

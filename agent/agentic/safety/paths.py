@@ -16,6 +16,9 @@ from urllib.parse import unquote
 
 from agentic.errors import Refusal
 
+MAX_CHARACTERS = 8192
+"""A longer path is no path: to follow one takes time that grows with the square of its length."""
+
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
@@ -142,6 +145,8 @@ def is_nameable(name: str) -> bool:
 
 def _plain(path: str, windows: bool) -> str | Refusal:
     """The path as the operating system would take it: no URI, no backslashes on Windows, nothing that hides."""
+    if len(path) > MAX_CHARACTERS:
+        return Refusal("denied", f"The path {path[:40]!r}… is too long.", "Use a path of the workspace.")
     text = _from_uri(path, windows) if path.lower().startswith("file:") else path
     if text is None or re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text):
         return Refusal("outside_workspace", f"{path!r} is no file of this workspace.", "Use a path inside it.")

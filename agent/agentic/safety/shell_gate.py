@@ -13,7 +13,6 @@ _SECRET = re.compile(
     r"(?i)\.(?!$).*|id_(rsa|dsa|ecdsa|ed25519)|.*\.(pem|key|p12|pfx|jks|kdbx)"
     r"|(secrets?|credentials?|passwords?|passwd|shadow|tokens?)(\..*)?"
 )
-_VERSION = re.compile(r"(python|python3|node|ruby|perl|gcc|clang|cmake|make) (--version|-V)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +21,10 @@ class _Tool:
 
     short: str = ""
     long: frozenset[str] = frozenset()
-    operands: int = 100
 
 
-def _tool(short: str = "", long: str = "", operands: int = 100) -> _Tool:
-    return _Tool(short, frozenset(long.split()), operands)
+def _tool(short: str = "", long: str = "") -> _Tool:
+    return _Tool(short, frozenset(long.split()))
 
 
 _TOOLS = {
@@ -49,32 +47,40 @@ _TOOLS = {
     "stat": _tool("c", "format"),
     "tail": _tool("ncqv", "lines bytes"),
     "tree": _tool("adfLsh", "dirsfirst"),
-    "uniq": _tool("cdui", operands=1),
     "wc": _tool("lwcmL", "lines words bytes chars"),
 }
-"""`uniq a b` writes b, hence its limit. `grep -r` would print what hidden files hold, hence it asks."""
+"""`uniq a b` writes b, hence it is not here; nor is `python --version`, which a version manager may turn into a program
+of the workspace. `grep -r` would print what hidden files hold, hence it asks.
+"""
+_TAKES_FOLDERS = frozenset({"du", "file", "ls", "rg", "stat", "tree"})
 
 
 def is_read_only(command: str) -> bool:
     """Whether a command plainly does nothing but print what lies in the workspace."""
     if _PLAIN.fullmatch(command) is None:
         return False
-    if _VERSION.fullmatch(command):
-        return True
     name, *arguments = command.split() or [""]
     tool = _TOOLS.get(name)
     if tool is None or not all(_stays_inside(argument) for argument in arguments):
         return False
-    options = [argument for argument in arguments if argument.startswith("-")]
-    return len(arguments) - len(options) <= tool.operands and all(_is_harmless(option, tool) for option in options)
+    return all(_is_harmless(argument, tool) for argument in arguments if argument.startswith("-"))
+
+
+def files_read(command: str) -> list[str]:
+    """What a read-only command may open, as it names it: the caller sees to it that no link leads out there."""
+    return [argument for argument in command.split()[1:] if not argument.startswith("-")]
+
+
+def takes_folders(command: str) -> bool:
+    """Whether a read-only command only lists the folders that it is given, or stays inside of them."""
+    return command.split(maxsplit=1)[0] in _TAKES_FOLDERS
 
 
 def _is_harmless(option: str, tool: _Tool) -> bool:
-    if "/" in option:
+    if "/" in option or option in ("-", "--"):
         return False
     if option.startswith("--"):
-        name, _, _ = option[2:].partition("=")
-        return option == "--" or name in tool.long
+        return option[2:].partition("=")[0] in tool.long
     return all(character in tool.short or character in "0123456789,:+" for character in option[1:])
 
 

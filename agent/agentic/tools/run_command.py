@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import posixpath
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -12,13 +13,16 @@ from agentic.errors import Refusal
 from agentic.events import ToolOutput
 from agentic.ports.store import Intent, IntentState
 from agentic.ports.workspace import Command, Exit, Output
-from agentic.safety.approvals import binding
+from agentic.safety.approvals import binding, visible
+from agentic.safety.shell_gate import files_read, takes_folders
 from agentic.task import new_id
 from agentic.tools.base import Tool, ToolContext, ToolResult, refused
 from agentic.tools.questions import approve
 
 MAX_CHARS = 10_000
 MAX_SECONDS = 600.0
+MAX_SHOWN = 1_000_000
+"""Characters of output that are passed on as events, whatever a command prints."""
 _HEAD = MAX_CHARS * 2 // 3
 _TAIL = MAX_CHARS - _HEAD
 
@@ -55,14 +59,31 @@ class Printed:
 async def run(context: ToolContext, call: str, arguments: RunCommand) -> ToolResult:
     if not arguments.command.strip():
         return refused(Refusal("bad_arguments", "The command is empty.", "Give a shell command."))
-    if context.approval == "ask":
+    approval = context.approval
+    if approval == "allow" and await _leads_out(context, arguments):
+        approval = "ask"
+        if context.task.mode == "plan":
+            return refused(Refusal("plan_mode", "The command reads what is no file of the workspace.", "Do without."))
+    if approval == "ask":
         bound = binding("run_command", msgspec.json.encode(arguments).decode(), arguments.cwd, "")
-        detail = f"{arguments.command}\n\nin {arguments.cwd}{await _save_first(context)}"
+        detail = f"{visible(arguments.command)}\n\nin {visible(arguments.cwd)}{await _save_first(context)}"
         refusal = await approve(context, call, "Run this command?", detail, bound)
         if refusal is not None:
             return refused(refusal)
     seconds = arguments.seconds if arguments.seconds > 0 else context.task.limits.command_seconds
     return await _run_once(context, call, Command(arguments.command, arguments.cwd, min(seconds, MAX_SECONDS)))
+
+
+async def _leads_out(context: ToolContext, arguments: RunCommand) -> bool:
+    """Whether a read-only command names something that the tools for reading would not open: by a link, mostly."""
+    roots = context.workspace.roots
+    base = roots[0] if arguments.cwd in ("", ".") and len(roots) > 1 else arguments.cwd
+    codes = {"outside_workspace", "denied"} | (set() if takes_folders(arguments.command) else {"not_a_file"})
+    for file in files_read(arguments.command):
+        found = await context.workspace.read(posixpath.join(base, file))
+        if isinstance(found, Refusal) and found.code in codes:
+            return True
+    return arguments.cwd.lower().startswith("file:")
 
 
 async def _save_first(context: ToolContext) -> str:
@@ -93,8 +114,10 @@ async def _stream(context: ToolContext, call: str, command: Command) -> ToolResu
         async for output in outputs:
             match output:
                 case Output(stream=stream, text=text):
+                    room = MAX_SHOWN - printed.total
                     printed.add(text)
-                    context.emit(ToolOutput(**context.origin, item=call, stream=stream, text=text))
+                    if room > 0:
+                        context.emit(ToolOutput(**context.origin, item=call, stream=stream, text=text[:room]))
                 case Exit():
                     return _result(output, printed, command)
                 case Refusal():

@@ -11,6 +11,7 @@ import msgspec
 from agentic.errors import AgenticError, Refusal
 from agentic.events import ToolFinished, ToolStarted
 from agentic.ports.model import ToolCall
+from agentic.safety.approvals import visible
 from agentic.safety.policy import decide
 from agentic.text import clip
 from agentic.tools.base import Tool, ToolContext, ToolResult, refused
@@ -83,7 +84,7 @@ def _started(call: ToolCall, runnable: _Runnable | Refusal, context: ToolContext
         item=call.id,
         tool=call.name,
         tool_kind=tool.kind if tool else "other",
-        title=title,
+        title=visible(title),
         arguments=arguments,
     )
 
