@@ -16,6 +16,7 @@ import msgspec
 
 from agentic.events import Option
 from agentic.ports.asker import Proposal, Question, Reply, Verdict
+from agentic.safety.approvals import visible
 from agentic.text import clip, split_lines
 from agentic_server.editor_port import EditorClient, EditorError
 from agentic_server.protocol import AskParams, AskResult
@@ -24,6 +25,7 @@ from agentic_server.review import Reviews
 SHOW_SECONDS = 2.0
 """How long an editor may take to show a document before the question is put without it."""
 DETAIL_CHARACTERS = 2000
+TOO_LONG = "It is too long to be shown here, and what is not shown whole cannot be allowed."
 LATER = "Answer in the task instead"
 APPLY, REJECT = "Apply", "Reject"
 
@@ -109,6 +111,8 @@ class EditorAsker:
 
     async def _by_message(self, question: Question) -> Reply | None:
         """None when the user wants to answer by a command instead."""
+        if question.binding and len(question.detail) > DETAIL_CHARACTERS:
+            return Reply("", "client_error", TOO_LONG)
         labels = _labels(question.options)
         titles = [*labels, LATER] if question.free_text else list(labels)
         message = f"{question.title}\n\n{clip(question.detail, DETAIL_CHARACTERS)}".strip()
@@ -143,20 +147,23 @@ class EditorAsker:
         added = sum(line.startswith("+") and not line.startswith("+++") for line in lines)
         removed = sum(line.startswith("-") and not line.startswith("---") for line in lines)
         what = "Create" if proposal.change.creates else "Change"
-        message = f"{what} {proposal.change.path}? (+{added} -{removed})"
+        message = f"{what} {visible(proposal.change.path)}? (+{added} -{removed})"
         with tempfile.TemporaryDirectory(prefix="agentic-") as folder:
-            if self._editor.profile.show_document:
-                await self._show(_diff_file(folder, proposal))
-            else:
-                message += f"\n\n{clip(proposal.diff, DETAIL_CHARACTERS)}"
+            if not await self._show(_diff_file(folder, proposal)):
+                if len(proposal.diff) > DETAIL_CHARACTERS:
+                    raise EditorError(TOO_LONG)
+                message += f"\n\n{visible(proposal.diff)}"
             return await self._editor.show_message_request(message, [APPLY, REJECT])
 
-    async def _show(self, path: str) -> None:
+    async def _show(self, path: str) -> bool:
+        """Whether the user has it before their eyes."""
+        if not self._editor.profile.show_document:
+            return False
         try:
             async with asyncio.timeout(SHOW_SECONDS):
-                await self._editor.show_document(path)
+                return await self._editor.show_document(path)
         except (TimeoutError, EditorError):
-            return
+            return False
 
 
 def _reply(question: Question, option: str, text: str) -> Reply:

@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import re
-from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
+import tempfile
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal, Protocol
 
 from agentic.change import Applied, Change, Snapshot, minimal_edits
 from agentic.disk.glob import matcher
 from agentic.disk.journal import Journal, edit_intent, to_its_end
+from agentic.disk.search import search
 from agentic.disk.workspace import DiskWorkspace
 from agentic.errors import Refusal
 from agentic.merge import merge, place
 from agentic.ports.workspace import Command, Entry, Exit, Match, Output
 from agentic.safety.paths import Roots
-from agentic.text import split_lines, strip_eol
 from agentic_server.editor_edits import SETTLE_SECONDS, Sent, closed_file_edit, same_text, send, send_and_watch
 from agentic_server.editor_port import EditorClient, OpenDocument
 
@@ -138,10 +139,11 @@ class EditorWorkspace:
         found = await self._search_disk(pattern, glob, limit, {f.path for f in unsaved})
         if isinstance(found, Refusal):
             return found
-        for file in unsaved:
-            if not glob or matcher(glob)(file.path):
-                found += _matches(re.compile(pattern), file.path, file.text)
-        return sorted(found, key=lambda match: (match.path, match.line))[:limit]
+        wanted = [file for file in unsaved if not glob or matcher(glob)(file.path)]
+        in_editor = await _search_texts(wanted, pattern, limit)
+        if isinstance(in_editor, Refusal):
+            return in_editor
+        return sorted(found + in_editor, key=lambda match: (match.path, match.line))[:limit]
 
     async def unsaved(self) -> list[str]:
         return [file.path for file in await self._unsaved()]
@@ -311,9 +313,18 @@ def _carried(change: Change, now: str) -> str | Refusal:
     return wanted
 
 
-def _matches(regex: re.Pattern[str], path: str, text: str) -> list[Match]:
-    lines = (strip_eol(line) for line in split_lines(text))
-    return [Match(path, number, line) for number, line in enumerate(lines, 1) if regex.search(line)]
+async def _search_texts(files: Sequence[_Unsaved], pattern: str, limit: int) -> list[Match] | Refusal:
+    """Search unsaved texts as files are searched: in a process of its own, for a pattern may take for ever."""
+    with tempfile.TemporaryDirectory(prefix="agentic-") as folder:
+        names = {f"{number:09}": file for number, file in enumerate(files)}
+        await asyncio.to_thread(_write_all, Path(folder), names)
+        found = await search(Roots([folder]), pattern, "", limit) if names else []
+    return found if isinstance(found, Refusal) else [replace(match, path=names[match.path].path) for match in found]
+
+
+def _write_all(folder: Path, names: Mapping[str, _Unsaved]) -> None:
+    for name, file in names.items():
+        (folder / name).write_bytes(file.text.encode("utf-8", "replace"))
 
 
 def _version(document: OpenDocument) -> str:

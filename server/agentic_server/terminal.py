@@ -48,6 +48,7 @@ from agentic.events import (
     TurnFinished,
     TurnStarted,
 )
+from agentic.safety.approvals import visible
 from agentic.text import split_lines, strip_eol
 
 if TYPE_CHECKING:
@@ -58,7 +59,9 @@ _STEP_MARKS = {"pending": "○", "in_progress": "▸", "completed": "✔", "fail
 _STEP_STYLES = {"pending": "", "in_progress": "bold", "completed": "green", "failed": "red"}
 _DIFF_STYLES = {"+": "green", "-": "red", "@": "cyan"}
 _THOUGHT_PREVIEW = 100
-_CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_CONTROL = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
+)
 
 
 class TerminalView:
@@ -78,7 +81,9 @@ class TerminalView:
         self._titles: dict[str, str] = {}
         self._loud: set[str] = set()
         self._last_text = ""
+        self._last_error = ""
         self._asking: set[str] = set()
+        self._labels: dict[tuple[str, str], str] = {}
 
     @singledispatchmethod
     def render(self, event: Event) -> None:
@@ -93,7 +98,7 @@ class TerminalView:
         """A unified diff, indented, its lines in the usual colours."""
         for line in map(strip_eol, split_lines(diff)):
             heading = line.startswith(("--- ", "+++ "))
-            self.show_line(f"    {line}", "bold" if heading else _DIFF_STYLES.get(line[:1], ""))
+            self.show_line(f"    {visible(line)}", "bold" if heading else _DIFF_STYLES.get(line[:1], ""))
 
     def close(self) -> None:
         """End a line that is still open and stop the spinner. Idempotent."""
@@ -107,7 +112,7 @@ class TerminalView:
     def _(self, event: TurnFinished) -> None:
         if event.agent != "main":
             return
-        if event.summary and event.summary.strip() != self._last_text.strip():
+        if event.summary.strip() not in ("", self._last_text, self._last_error):
             self.show_line(event.summary)
         if event.files:
             self.show_line(f"changed: {', '.join(event.files)}")
@@ -158,7 +163,7 @@ class TerminalView:
             self.show_line(f"{_name(event)}{event.text}")
         self._end_line()
         if event.agent == "main":
-            self._last_text = event.text
+            self._last_text = event.text.strip()
 
     @render.register
     def _(self, event: ThinkingDelta) -> None:
@@ -188,7 +193,8 @@ class TerminalView:
     @render.register
     def _(self, event: Failover) -> None:
         after = f" in {event.wait:.0f} s" if event.wait >= 1 else ""
-        self.show_line(f"! {event.endpoint}: {event.reason}; trying {event.to}{after}", "yellow")
+        where = "again" if event.to == event.endpoint else event.to
+        self.show_line(f"! {event.reason.rstrip('.')}; trying {where}{after}", "yellow")
 
     @render.register
     def _(self, event: ToolStarted) -> None:
@@ -217,7 +223,7 @@ class TerminalView:
     def _(self, event: EditProposed) -> None:
         self._asking.add(event.item)
         what = "a new file" if event.creates else _count(len(event.hunks), "hunk")
-        self.show_line(f"{_name(event)}  ± {event.path} ({what}, proposed)", "bold")
+        self.show_line(f"{_name(event)}  ± {visible(event.path)} ({what}, proposed)", "bold")
         self.show_diff(event.diff)
 
     @render.register
@@ -234,13 +240,16 @@ class TerminalView:
     def _(self, event: Asked) -> None:
         self.show_line(f"{_name(event)}? {event.title}", "bold yellow")
         self._asking.add(event.question)
-        for line in split_lines(event.detail):
+        self._labels |= {(event.question, option.id): option.label for option in event.options}
+        for line in split_lines(visible(event.detail)):
             self.show_line(f"    {strip_eol(line)}")
 
     @render.register
     def _(self, event: Answered) -> None:
         self._asking.discard(event.question)
-        self.show_line(f"  → {event.text or event.option or 'no answer, which means no'} ({event.by})", "yellow")
+        chosen = self._labels.get((event.question, event.option), event.option)
+        answer = event.text or chosen or "no answer, which means no"
+        self.show_line(f"  → {answer}{'' if event.by == 'user' else f' ({event.by})'}", "yellow")
 
     @render.register
     def _(self, event: SubAgentStarted) -> None:
@@ -286,6 +295,7 @@ class TerminalView:
 
     @render.register
     def _(self, event: ErrorRaised) -> None:
+        self._last_error = f"{event.message} {event.hint}".strip()
         self.show_line(f"{_name(event)}✘ {event.message} [{event.code}]", "red")
         if event.hint:
             self.show_line(f"  {event.hint}")

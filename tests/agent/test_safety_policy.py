@@ -35,11 +35,7 @@ du -sh .
 diff -u a b
 sort a.txt
 sort -k2,2 -n a.txt
-uniq a.txt
 cut -d: -f1 a.txt
-python --version
-python3 -V
-node --version
 """.strip().split("\n")
 
 ASKING = [
@@ -57,12 +53,33 @@ ASKING = [
     *("rg --hostname-bin=evil --hyperlink-format default x", "rg --follow x", "rg -f x", "rg --ignore-file x y"),
     *("grep -r x .", "grep -R x .", "grep --recursive x .", "grep -d recurse x .", "grep -rn x", "grep -nr x ."),
     *("sort -o a b", "sort -oa b", "sort a -o b", "sort --output=a b", "sort --outp=a b", "sort -T src a"),
-    *("sort --compress-program=evil a", "sort --files0-from=a", "uniq a b", "uniq -c a b", "tree -o x", "tree -R -o x"),
+    *(
+        "sort --compress-program=evil a",
+        "sort --files0-from=a",
+        "uniq a b",
+        "uniq -c a b",
+        "uniq - b",
+        "uniq -- -c b",
+        "uniq a",
+        "tree -o x",
+        "tree -R -o x",
+    ),
     *("file -C -m x", "file -f x", "file --compile", "file -z x", "diff -r a b", "diff --to-file=a b", "tail -f x"),
     *("tail -F x", "tail --follow=name x", "wc --files0-from=x", "du --files0-from=x", "cat --help", "ls --hyperlink"),
     *("find .", "find . -delete", "find . -exec rm x +", "git status", "git log", "git diff --output=x", "sed -n 1p x"),
     *("awk x", "rm x", "mv a b", "tee x", "touch x", "mkdir x", "less x", "vi x", "sh x", "bash -c ls", "python x.py"),
-    *("python -c x", "python --version x", "python  --version", "cargo --version", "go version", "npm --version"),
+    *(
+        "python -c x",
+        "python --version",
+        "python3 -V",
+        "node --version",
+        "cmake -V",
+        "cat -",
+        "cat -- -x",
+        "cargo --version",
+        "go version",
+        "npm --version",
+    ),
     *("ls \u00a0", "ls\u2028id", "ｌｓ", "ls \u202e", "ls \x1b", "ls \0", "ls \x0b", "ls a^b", "ls a?b", "ls [a]"),
     "ls" + " " * 3000,
     "ls" + " " * 3000 + "; id",

@@ -78,7 +78,7 @@ async def _leads_out(context: ToolContext, arguments: RunCommand) -> bool:
     """Whether a read-only command names something that the tools for reading would not open: by a link, mostly."""
     roots = context.workspace.roots
     base = roots[0] if arguments.cwd in ("", ".") and len(roots) > 1 else arguments.cwd
-    codes = {"outside_workspace", "denied"} | (set() if takes_folders(arguments.command) else {"not_a_file"})
+    codes = ["outside_workspace", "denied", *([] if takes_folders(arguments.command) else ["not_a_file"])]
     for file in files_read(arguments.command):
         found = await context.workspace.read(posixpath.join(base, file))
         if isinstance(found, Refusal) and found.code in codes:
