@@ -241,12 +241,14 @@ def test_a_selection_is_counted_as_the_client_counts(tmp_path: Path):
         assert "a.py:1-1\nwanted\n" in server.requests[0]["messages"][-1]["content"]
 
 
-def test_two_folders(tmp_path: Path):
+def test_a_folder_that_is_added_between_two_tasks(tmp_path: Path):
     other = tmp_path / "other"
     other.mkdir()
     (other / "b.py").write_text("two\n")
-    script = [work(edit("other/b.py", "two", "TWO"), edit("workspace/a.py", "two", "TWO")), DONE]
-    with stage(tmp_path, FILES, script) as (nvim, server):
+    edits = work(edit("other/b.py", "two", "TWO"), edit("workspace/a.py", "two", "TWO"))
+    with stage(tmp_path, FILES, [Reply(REPLY + "Hello."), edits, DONE]) as (nvim, server):
+        nvim.start("hello")
+        nvim.finished()
         nvim.lua("vim.lsp.buf.add_workspace_folder(...)", str(other))
         nvim.open("../other/b.py")
         nvim.start("make two loud")
@@ -255,7 +257,7 @@ def test_two_folders(tmp_path: Path):
         nvim.open("a.py")
         nvim.proposals()
         nvim.choose(2, "accept this")
-        nvim.finished()
+        nvim.finished(2)
         assert nvim.text == FILES["a.py"].replace("two", "TWO")
         assert [text.splitlines()[0] for text in results(server.requests[-1])] == [
             "Changed other/b.py.",
