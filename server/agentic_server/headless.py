@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import AsyncGenerator, Mapping
@@ -16,7 +17,7 @@ from agentic.disk.journal import Journal
 from agentic.disk.workspace import DiskWorkspace
 from agentic.errors import EndpointUnreachable, SettingsError, UnknownSession
 from agentic.events import ErrorRaised, Event, TurnFinished
-from agentic.ports.store import LoggedEvent, SessionInfo
+from agentic.ports.store import LoggedEvent, SessionInfo, Store
 from agentic.safety.paths import Roots
 from agentic.task import Task, new_id
 from agentic_server.feed import Feed
@@ -25,6 +26,7 @@ from agentic_server.settings import Settings, load_all
 
 if TYPE_CHECKING:
     from agentic.runtime import Ports, Run
+    from agentic_server.terminal_asker import TerminalAsker
 
 ENDED_BY_LIMIT = ("max_iterations", "max_time", "max_tokens", "loop")
 UNREACHABLE, LIMIT, CANCELLED = 3, 4, 130
@@ -89,23 +91,24 @@ async def _sessions(settings: Settings) -> list[SessionInfo]:
 
 async def _run(task: Task, folder: Path, settings: Settings, options: argparse.Namespace) -> int:
     from agentic.runtime import run
+    from agentic_server.terminal_asker import TerminalAsker
 
-    async with _ports(task, folder, settings, yes=options.yes) as ports:
+    asker = TerminalAsker(sys.stdin, sys.stdout, options.yes)
+    async with _ports(task, folder, settings, asker) as ports:
         if options.session and options.session not in {info.id for info in await ports.store.sessions(10_000)}:
             raise UnknownSession(f"There is no session {options.session}.", "List them with: agentic sessions")
         running = run(task, ports)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, running.cancel)
-        return await _show(running, ports, options)
+        return await _show(running, ports.store, asker, options)
 
 
 @asynccontextmanager
-async def _ports(task: Task, folder: Path, settings: Settings, *, yes: bool) -> AsyncGenerator[Ports]:
+async def _ports(task: Task, folder: Path, settings: Settings, asker: TerminalAsker) -> AsyncGenerator[Ports]:
     from agentic.runtime import Ports
     from agentic.store.sqlite import SqliteStore
     from agentic_server.model import model_of
-    from agentic_server.terminal_asker import TerminalAsker
 
     store = await SqliteStore.open(settings.database())
     if store.notice:
@@ -113,27 +116,32 @@ async def _ports(task: Task, folder: Path, settings: Settings, *, yes: bool) -> 
     workspace = DiskWorkspace(Roots([folder])).for_turn(Journal(store, task.session, task.turn))
     model = model_of(settings)
     try:
-        yield Ports(model, workspace, TerminalAsker(sys.stdin, sys.stdout, yes), store)
+        yield Ports(model, workspace, asker, store)
     finally:
         await workspace.close()
         await model.aclose()
         await store.aclose()
 
 
-async def _show(running: Run, ports: Ports, options: argparse.Namespace) -> int:
-    """Show each event, as JSON or for people, and give the exit code."""
+async def _show(running: Run, store: Store, asker: TerminalAsker, options: argparse.Namespace) -> int:
+    """Show each event, as JSON or for people, and give the exit code. Nobody reads any more: the turn is cancelled."""
     from agentic_server.terminal import TerminalView
 
     view = None if options.json else TerminalView(thinking=options.thinking)
 
     def send(event: Event, logged: LoggedEvent) -> None:
-        if view is not None:
-            view.render(event)
-        else:
-            sys.stdout.write(f'{{"seq":{logged.seq},{logged.body[1:].decode()}\n')
-            sys.stdout.flush()
+        try:
+            if view is not None:
+                view.render(event)
+            else:
+                sys.stdout.write(f'{{"seq":{logged.seq},{logged.body[1:].decode()}\n')
+                sys.stdout.flush()
+        except (BrokenPipeError, SystemExit):  # Rich makes the second of the first.
+            running.cancel()
+            _write_to_nowhere()
+        asker.shown(event)
 
-    feed = Feed(ports.store, send)
+    feed = Feed(store, send)
     code = 1
     async for event in running:
         feed.push(event)
@@ -145,6 +153,13 @@ async def _show(running: Run, ports: Ports, options: argparse.Namespace) -> int:
     if view is not None:
         view.close()
     return code
+
+
+def _write_to_nowhere() -> None:
+    """Point standard output at nothing, so that what is still written, at exit too, does not fail again."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def _exit_code(finished: TurnFinished, failed: int) -> int:

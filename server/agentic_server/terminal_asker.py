@@ -1,17 +1,24 @@
-"""The asker port on a terminal: questions answered by a few keys. On a pipe nobody is asked, which means no."""
+"""The asker port on a terminal: questions answered by a few keys. On a pipe nobody is asked, which means no.
+
+A question comes by one way, the event that tells what it is about by another. So the prompt waits until that event has
+been shown: nobody is asked about what they cannot see.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import IO
 
-from agentic.events import Option
+from agentic.events import Asked, EditProposed, Event, Option
 from agentic.ports.asker import HunkVerdict, Proposal, Question, Reply, Verdict
+from agentic.safety.approvals import visible
 
-NOBODY = "nobody to ask; use --yes or --mode accept-edits"
-CLOSED = "the input is closed"
+NOBODY = "Nobody is there to ask; --yes allows it."
+NOBODY_TO_REVIEW = "Nobody is there to ask; --yes or --mode accept-edits allows it."
+CLOSED = "The input is closed."
 
 _APPROVAL_KEYS = {"allow_once": "y", "allow_always": "a", "reject_once": "n", "reject_always": "never"}
 _HUNK_ANSWERS = {"a": "accept", "y": "accept", "r": "reject", "n": "reject"} | {
@@ -22,8 +29,8 @@ _HUNK_ANSWERS = {"a": "accept", "y": "accept", "r": "reject", "n": "reject"} | {
 class TerminalAsker:
     """Asks whoever sits at the terminal that `stdin` and `stdout` are, one question at a time.
 
-    With `yes` everything is allowed by policy and nobody is asked. It prints only its prompts: what is asked about has
-    been shown by then, as an event.
+    With `yes` everything is allowed by policy and nobody is asked. It prints only its prompts, each once `shown` has
+    been told of the event that it is about.
     """
 
     def __init__(self, stdin: IO[str], stdout: IO[str], yes: bool = False) -> None:
@@ -31,6 +38,17 @@ class TerminalAsker:
         self._stdout = stdout
         self._yes = yes
         self._turn = asyncio.Lock()
+        self._shown: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
+
+    def shown(self, event: Event) -> None:
+        """Tell that the person has this event before their eyes."""
+        match event:
+            case Asked():
+                self._shown[event.question].set()
+            case EditProposed():
+                self._shown[event.item].set()
+            case _:
+                pass
 
     async def ask(self, question: Question) -> Reply:
         if self._yes:
@@ -38,6 +56,7 @@ class TerminalAsker:
             return Reply(allowed, by="policy")
         if not self._somebody:
             return Reply("", by="policy", text=NOBODY)
+        await self._shown[question.id].wait()
         async with self._turn:
             return await self._ask(question)
 
@@ -45,7 +64,8 @@ class TerminalAsker:
         if self._yes:
             return Verdict({hunk.id: "accept" for hunk in proposal.hunks}, by="policy")
         if not self._somebody:
-            return Verdict(by="policy", reason=NOBODY)
+            return Verdict(by="policy", reason=NOBODY_TO_REVIEW)
+        await self._shown[proposal.id].wait()
         async with self._turn:
             return await self._review(proposal)
 
@@ -93,7 +113,7 @@ class TerminalAsker:
         import termios
 
         termios.tcflush(self._stdin.fileno(), termios.TCIFLUSH)
-        self._stdout.write(text)
+        self._stdout.write(visible(text))
         self._stdout.flush()
         line = b""
         while not line.endswith(b"\n"):

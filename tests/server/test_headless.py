@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import socket
 from collections.abc import AsyncIterator
@@ -21,6 +22,11 @@ from support.runs import reply, work
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs/schema/events.json").read_text("utf-8"))
 PATIENCE = 60.0
+WHY_NOT = (
+    "Nobody is there to ask; --yes or --mode accept-edits allows it. Nothing was changed.",
+    "Nobody is there to ask; --yes allows it. Do not run it",
+)
+PIPE = asyncio.subprocess.PIPE
 
 
 @dataclass
@@ -47,16 +53,17 @@ class Terminal:
     def workspace(self) -> Path:
         return self.folder / "workspace"
 
-    async def start(self, *arguments: str, url: str = "") -> asyncio.subprocess.Process:
+    async def start(
+        self, *arguments: str, url: str = "", stdin: int = asyncio.subprocess.DEVNULL, stdout: int = PIPE
+    ) -> asyncio.subprocess.Process:
         base = ["--base-url", url or self.model.url]
-        pipe = asyncio.subprocess.PIPE
         return await asyncio.create_subprocess_exec(
             *python("-m", "agentic_server", "run", *base, *arguments),
             env={"PATH": "/usr/bin:/bin", **environment(self.folder)},
             cwd=self.workspace,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=pipe,
-            stderr=pipe,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=PIPE,
         )
 
     async def run(self, *arguments: str, url: str = "") -> Ran:
@@ -66,7 +73,7 @@ class Terminal:
 async def ended(process: asyncio.subprocess.Process) -> Ran:
     out, err = await asyncio.wait_for(process.communicate(), PATIENCE)
     assert process.returncode is not None
-    return Ran(process.returncode, out.decode(), err.decode())
+    return Ran(process.returncode, (out or b"").decode(), err.decode())
 
 
 @pytest.fixture
@@ -111,7 +118,7 @@ async def test_without_a_terminal_nothing_is_allowed_and_the_model_hears_why(ter
     ran = await terminal.run("--json", "edit a.py")
     assert ran.code == 0
     assert [event["code"] for event in ran.events if event["kind"] == "toolFinished"] == ["rejected", "rejected"]
-    assert all("nobody to ask; use --yes or --mode accept-edits" in result for result in terminal.model.results())
+    assert [result.count(why) for result, why in zip(terminal.model.results(), WHY_NOT, strict=True)] == [1, 1]
     assert (terminal.workspace / "a.py").read_text() == "a\n"
     assert not (terminal.workspace / "made").exists()
 
@@ -216,3 +223,33 @@ async def test_ctrl_c_for_people_says_that_it_was_cancelled_and_what_was_changed
     assert ran.code == 130
     assert "ancelled" in ran.out
     assert "a.py" in shown.decode() + ran.out
+
+
+async def test_at_a_terminal_the_diff_is_shown_before_it_is_asked_about(terminal: Terminal) -> None:
+    terminal.model.play(edit("a.py", "a", "b"), Reply("Made a a b."))
+    outer, inner = os.openpty()
+    process = await terminal.start("make a a b in a.py", stdin=inner, stdout=inner)
+    os.close(inner)
+    shown = ""
+    while "none: " not in shown:
+        shown += (await asyncio.wait_for(asyncio.to_thread(os.read, outer, 4096), PATIENCE)).decode()
+    assert "+b" in shown[: shown.index("[a]ccept")]
+    os.write(outer, b"all\n")
+    ran = await ended(process)
+    os.close(outer)
+    assert (ran.code, ran.err) == (0, "")
+    assert (terminal.workspace / "a.py").read_text() == "b\n"
+
+
+@pytest.mark.parametrize("flags", [(), ("--json",)])
+async def test_when_nobody_reads_any_more_the_turn_is_cancelled_in_silence(
+    terminal: Terminal, flags: tuple[str, ...]
+) -> None:
+    terminal.model.play(slowly("And on and on "))
+    outer, inner = os.pipe()
+    process = await terminal.start("talk", *flags, stdout=inner)
+    os.close(inner)
+    await asyncio.to_thread(os.read, outer, 1)
+    os.close(outer)
+    ran = await ended(process)
+    assert (ran.code, ran.err) == (130, "")

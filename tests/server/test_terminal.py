@@ -16,9 +16,9 @@ from rich.console import Console
 
 from agentic import events as e
 from agentic.change import Change, Edit
-from agentic.ports.asker import Proposal, Question, Reply, Verdict
+from agentic.ports.asker import YES_NO, Proposal, Question, Reply, Verdict
 from agentic_server.terminal import TerminalView, metrics_line, progress_bar
-from agentic_server.terminal_asker import CLOSED, NOBODY, TerminalAsker
+from agentic_server.terminal_asker import CLOSED, NOBODY, NOBODY_TO_REVIEW, TerminalAsker
 
 MAIN = e.Origin(session_id="s", turn_id="t", agent="main")
 SUB = e.Origin(session_id="s", turn_id="t", agent="tester")
@@ -60,7 +60,7 @@ RUN: list[e.Event] = [
     e.ToolStarted(**MAIN, item="c0", tool="update_plan", tool_kind="think", title="a plan", arguments="{}"),
     e.ToolFinished(**MAIN, item="c0", status="completed", text="ok"),
     e.ToolStarted(**MAIN, item="c2", tool="run_command", tool_kind="execute", title="run make", arguments="{}"),
-    e.Asked(**MAIN, question="q1", call="c2", title="Run make?", detail="make\nin .", options=[]),
+    e.Asked(**MAIN, question="q1", call="c2", title="Run make?", detail="make\nin .", options=list(YES_NO)),
     e.Answered(**MAIN, question="q1", option="allow_once", by="user"),
     e.ToolOutput(**MAIN, item="c2", stream="stdout", text="one\ntw"),
     e.ToolOutput(**MAIN, item="c2", stream="stdout", text="o"),
@@ -85,7 +85,7 @@ Plan
   ✘ ?
 I thi
 (what stands above is withdrawn: its attempt failed)
-! a: the stream broke; trying b in 2 s
+! the stream broke; trying b in 2 s
 ∴ It is dark. (3 words of thought)
 I look at the lamp [bold].
 ● edit lamp.py
@@ -101,7 +101,7 @@ I look at the lamp [bold].
 ? Run make?
     make
     in .
-  → allow_once (user)
+  → Allow
   │ one
   │ two
   ✘ run make: exit code 2
@@ -163,6 +163,17 @@ def test_a_summary_that_was_already_read_is_not_repeated() -> None:
     assert shown(said, end) == "Done.\n✘ ended: max_time · 0.0 s · 0 tokens in · 0 out · 0 tool calls\n"
 
 
+def test_an_error_is_told_once() -> None:
+    error = e.ErrorRaised(**MAIN, code="endpoint_unreachable", message="Nobody answers.", hint="Start the server.")
+    end = e.TurnFinished(**MAIN, stop_reason="error", summary="Nobody answers. Start the server.", metrics=e.Metrics())
+    assert shown(error, end).count("Nobody answers.") == 1
+
+
+def test_a_second_attempt_at_the_same_endpoint_is_told_as_such() -> None:
+    again = e.Failover(**MAIN, request="r", endpoint="a", to="a", code="stream_broken", reason="The stream broke.")
+    assert shown(again) == "! The stream broke; trying again\n"
+
+
 @settings(max_examples=60)
 @given(st.text(alphabet=st.sampled_from("ab[/]\x1b\x07\x08\x9b\r\n\t;31m0\\")))
 def test_nothing_that_is_shown_steers_the_terminal(text: str) -> None:
@@ -199,6 +210,10 @@ QUESTION = Question("q", "s", "t", "c", "Run make?", "make")
 CHANGE = Change("lamp.py", "1", "a\nb\nc\n", (Edit(0, 1, "A"), Edit(2, 3, "B"), Edit(4, 5, "C")))
 HUNKS = tuple(e.Hunk(id=f"h{i}", start_line=i, end_line=i + 1, diff="") for i in (1, 2, 3))
 PROPOSAL = Proposal("p", "s", "t", "c", CHANGE, HUNKS, "")
+ASKED = e.Asked(**MAIN, question="q", call="c", title="Run make?", detail="make", options=[])
+PROPOSED = e.EditProposed(
+    **MAIN, item="p", call="c", path="lamp.py", version="1", creates=False, diff="", hunks=list(HUNKS)
+)
 
 
 @dataclass
@@ -209,11 +224,13 @@ class Person:
     stdin: IO[str]
     stdout: IO[str]
 
-    async def types(self, prompt: str, keys: str) -> None:
+    async def types(self, prompt: str, keys: str) -> str:
+        """Wait for the prompt, type, and give what was to be read by then."""
         seen = ""
         while not seen.endswith(prompt):
             seen += (await asyncio.to_thread(os.read, self.descriptor, 4096)).decode()
         os.write(self.descriptor, keys.encode())
+        return seen
 
 
 @pytest.fixture
@@ -224,15 +241,23 @@ def person() -> Iterator[Person]:
     os.close(outer)
 
 
+def asker_of(person: Person, *seen: e.Event) -> TerminalAsker:
+    """One who asks this person, who has seen these events."""
+    asker = TerminalAsker(person.stdin, person.stdout)
+    for event in seen:
+        asker.shown(event)
+    return asker
+
+
 async def ask(person: Person, question: Question, *answers: tuple[str, str]) -> Reply:
-    asking = asyncio.create_task(TerminalAsker(person.stdin, person.stdout).ask(question))
+    asking = asyncio.create_task(asker_of(person, ASKED).ask(question))
     for prompt, keys in answers:
         await person.types(prompt, keys)
     return await asking
 
 
 async def review(person: Person, *answers: tuple[str, str]) -> Verdict:
-    reviewing = asyncio.create_task(TerminalAsker(person.stdin, person.stdout).review(PROPOSAL))
+    reviewing = asyncio.create_task(asker_of(person, PROPOSED).review(PROPOSAL))
     for prompt, keys in answers:
         await person.types(prompt, keys)
     return await reviewing
@@ -291,7 +316,7 @@ async def test_the_rest_can_be_settled_at_once(person: Person, rest: str, verdic
 
 
 async def test_a_question_can_be_withdrawn_and_the_next_one_asked(person: Person) -> None:
-    asker = TerminalAsker(person.stdin, person.stdout)
+    asker = asker_of(person, ASKED)
     first = asyncio.create_task(asker.ask(QUESTION))
     await person.types(YES_OR_NO, "")
     first.cancel()
@@ -302,11 +327,24 @@ async def test_a_question_can_be_withdrawn_and_the_next_one_asked(person: Person
     assert (await second).allowed
 
 
+async def test_a_prompt_waits_until_what_it_is_about_has_been_shown(person: Person) -> None:
+    asker = asker_of(person)
+    answering = asyncio.gather(asker.review(PROPOSAL), asker.ask(QUESTION))
+    for event, prompt in ((PROPOSED, "hunk 1 of 3: [a]ccept, [r]eject, all, none: "), (ASKED, YES_OR_NO)):
+        await asyncio.sleep(0)
+        person.stdout.write("Look!")
+        person.stdout.flush()
+        assert prompt not in await person.types("Look!", "")
+        asker.shown(event)
+        await person.types(prompt, "\x04")
+    await answering
+
+
 async def test_on_a_pipe_nobody_is_asked() -> None:
     asker = TerminalAsker(io.StringIO("y\n"), io.StringIO())
     reply = await asker.ask(QUESTION)
     assert (reply.allowed, reply.by, reply.text) == (False, "policy", NOBODY)
-    assert await asker.review(PROPOSAL) == Verdict({}, by="policy", reason=NOBODY)
+    assert await asker.review(PROPOSAL) == Verdict({}, by="policy", reason=NOBODY_TO_REVIEW)
 
 
 async def test_with_yes_everything_is_allowed_by_policy() -> None:

@@ -51,7 +51,8 @@ async def approve(context: ToolContext, call: str, title: str, detail: str, bind
         Question(name, context.task.session, context.task.turn, call, title, detail, binding=binding),
     )
     if not reply.allowed:
-        reason = f" The user said: {reply.text}" if reply.text else ""
+        said = "The user said: " if reply.by == "user" else ""
+        reason = f" {said}{reply.text}" if reply.text else ""
         step = "Do not run it, or the like of it by another route; go on without it, or ask the user."
         return Refusal("rejected", f"{_who(reply)} did not allow this.{reason}", step)
     if not await context.store.use(name, binding):
