@@ -21,6 +21,7 @@ from agentic.disk.search import search
 from agentic.disk.workspace import DiskWorkspace
 from agentic.errors import Refusal
 from agentic.merge import merge, place
+from agentic.ports.store import Intent
 from agentic.ports.workspace import Command, Entry, Exit, Match, Output
 from agentic.safety.paths import Roots
 from agentic_server.editor_edits import SETTLE_SECONDS, Sent, closed_file_edit, same_text, send, send_and_watch
@@ -170,17 +171,25 @@ class EditorWorkspace:
 
     async def _send(self, file: _File, document: OpenDocument, wanted: str) -> Sent:
         """Send an edit, with its intent written down before. Cancelling stops it; the intent tells what is so then."""
-        if self._journal is None:
-            return await send(self._editor, document, wanted, self._settle)
-        store, session, turn = self._journal.store, self._journal.session, self._journal.turn
-        intent = edit_intent(session, turn, file.relative, document.text, wanted)
-        await store.prepare(intent)
+        intent = await self._prepare(file, document.text, wanted)
         try:
             return await send(self._editor, document, wanted, self._settle)
         finally:
             now = self._editor.document(file.absolute)
             made = now is not None and merge(document.text, minimal_edits(document.text, wanted), now.text) == now.text
-            await to_its_end(store.settle(intent.id, "done" if made else "failed"))
+            await self._settle_intent(intent, made)
+
+    async def _prepare(self, file: _File, before: str | None, after: str) -> Intent | None:
+        """Write down an edit before it is made; None where there is no journal."""
+        if self._journal is None:
+            return None
+        intent = edit_intent(self._journal.session, self._journal.turn, file.relative, before, after)
+        await self._journal.store.prepare(intent)
+        return intent
+
+    async def _settle_intent(self, intent: Intent | None, made: bool) -> None:
+        if self._journal is not None and intent is not None:
+            await to_its_end(self._journal.store.settle(intent.id, "done" if made else "failed"))
 
     async def _sent(
         self, change: Change, file: _File, sent: Sent, texts: tuple[str, str]
@@ -217,13 +226,8 @@ class EditorWorkspace:
 
     async def _note(self, change: Change, file: _File) -> None:
         """Write down an edit that the user's own hand has made, a quick fix mostly, so that the turn can be undone."""
-        if self._journal is None:
-            return
-        store, session, turn = self._journal.store, self._journal.session, self._journal.turn
-        before = None if change.creates else change.before
-        intent = edit_intent(session, turn, file.relative, before, change.after)
-        await store.prepare(intent)
-        await to_its_end(store.settle(intent.id, "done"))
+        intent = await self._prepare(file, None if change.creates else change.before, change.after)
+        await self._settle_intent(intent, made=True)
 
     async def _applied(self, change: Change, file: _File, document: OpenDocument) -> Applied:
         on_disk = await self._disk.read(change.path)
@@ -244,7 +248,16 @@ class EditorWorkspace:
             return wanted
         if now.exists and wanted == now.text:
             return Applied(file.relative, now.version, now.text, rebased=now.text != change.after)
-        edit = closed_file_edit(self._editor, file.absolute, now.text, wanted, change.creates)
+        intent = await self._prepare(file, None if change.creates else now.text, wanted)
+        result: Applied | Refusal | None = None
+        try:
+            result = await self._send_closed(file, now, wanted, change.creates)
+            return result
+        finally:
+            await self._settle_intent(intent, isinstance(result, Applied))
+
+    async def _send_closed(self, file: _File, now: Snapshot, wanted: str, creates: bool) -> Applied | Refusal:
+        edit = closed_file_edit(self._editor, file.absolute, now.text, wanted, creates)
         sent = await send_and_watch(
             self._editor,
             file.absolute,

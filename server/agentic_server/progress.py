@@ -15,6 +15,7 @@ from agentic.events import (
     PhaseStarted,
     PlanUpdated,
     TextDelta,
+    TextFinished,
     ToolStarted,
     TurnFinished,
 )
@@ -46,6 +47,9 @@ class Progress:
         if isinstance(event, TextDelta):
             self._show_text(event)
             return
+        if isinstance(event, TextFinished):
+            self._report_text(event.text)
+            return
         if isinstance(event, TurnFinished):
             self.end(f"{event.stop_reason}: {event.summary}".strip(": "))
             return
@@ -64,7 +68,10 @@ class Progress:
         self._item = delta.item
         if time.monotonic() - self._last_text >= TEXT_INTERVAL:
             self._last_text = time.monotonic()
-            self._report(_line(self._text.rstrip().rsplit("\n", 1)[-1], keep_end=True))
+            self._report_text(self._text)
+
+    def _report_text(self, text: str) -> None:
+        self._report(_line(text.rstrip().rsplit("\n", 1)[-1], keep_end=True))
 
     def _report(self, message: str) -> None:
         self._send({"kind": "report", "message": message, "percentage": self._percentage})

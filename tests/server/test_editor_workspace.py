@@ -261,6 +261,18 @@ async def test_an_edit_is_written_down_before_it_is_sent(file: Path):
     assert (intent.state, intent.before, intent.after, intent.target) == ("failed", TEXT, "x\n", "a.txt")
 
 
+@pytest.mark.parametrize(("kind", "state"), [(Yes, "failed"), (FakeEditor, "done")])
+async def test_a_closed_file_written_by_the_editor_is_journalled(
+    file: Path, kind: type[FakeEditor], state: str
+) -> None:
+    store = MemoryStore()
+    editor = kind(replace(FULL, saves_closed_files=True))
+    workspace = made(editor, file.parent).for_turn(Journal(store, "s", "t"))
+    await workspace.apply(await change_of(workspace, "a.txt", "x\n"))
+    [intent] = await store.intents("s", "t")
+    assert (intent.state, intent.before, intent.after, intent.existed) == (state, TEXT, "x\n", True)
+
+
 Typing = tuple[int, int]
 scripts = st.lists(st.lists(st.tuples(st.integers(0, 40), st.integers(1, 3)), max_size=3), max_size=4)
 

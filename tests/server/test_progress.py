@@ -1,0 +1,66 @@
+"""What an editor without a plugin of ours sees of a turn."""
+
+from collections.abc import Mapping
+
+from agentic.events import (
+    Event,
+    IterationStarted,
+    Metrics,
+    Origin,
+    PhaseStarted,
+    PlanStep,
+    PlanUpdated,
+    TextDelta,
+    TextFinished,
+    TurnFinished,
+)
+from agentic_server.progress import TEXT_LENGTH, Progress
+
+ORIGIN = Origin(session_id="s", turn_id="t", agent="main")
+
+
+def shown(*events: Event) -> list[Mapping[str, object]]:
+    values: list[Mapping[str, object]] = []
+    progress = Progress(lambda token, value: values.append(value), "token", "Agentic: work")
+    for event in events:
+        progress.show(event)
+    return values
+
+
+def test_every_report_carries_a_percentage_that_never_falls() -> None:
+    values = shown(
+        IterationStarted(**ORIGIN, number=1, limit=50),
+        PhaseStarted(**ORIGIN, phase="model"),
+        PlanUpdated(**ORIGIN, steps=[PlanStep("a", "completed"), PlanStep("b", "in_progress")]),
+        PlanUpdated(**ORIGIN, steps=[PlanStep("a"), PlanStep("b", "in_progress")]),
+        PhaseStarted(**ORIGIN, phase="model"),
+    )
+    assert values[0] == {
+        "kind": "begin",
+        "title": "Agentic: work",
+        "cancellable": True,
+        "percentage": 0,
+        "message": "starting",
+    }
+    assert [value["percentage"] for value in values] == [0, 2, 50, 50, 50]
+    assert [value["message"] for value in values[1:]] == ["waiting for the model", "b", "b", "waiting for the model"]
+
+
+def test_the_end_of_a_text_is_shown_whatever_came_before() -> None:
+    text = "one\n" + "word " * 40 + "last words"
+    values = shown(
+        TextDelta(**ORIGIN, item="i", text="one"),
+        TextDelta(**ORIGIN, item="i", text=text[3:]),
+        TextFinished(**ORIGIN, item="i", text=text),
+    )
+    message = str(values[-1]["message"])
+    assert message.startswith("…")
+    assert message.endswith("last words")
+    assert len(message) == TEXT_LENGTH
+
+
+def test_it_ends_once() -> None:
+    finished = TurnFinished(**ORIGIN, stop_reason="cancelled", summary="", metrics=Metrics())
+    values = shown(finished, finished)
+    assert [value["kind"] for value in values] == ["begin", "end"]
+    assert values[-1]["message"] == "cancelled"
