@@ -145,8 +145,11 @@ class Run:
     def _finished(self, stop: StopReason) -> TurnFinished:
         turn = self._turn
         turn.listening = False
+        spent, prices = turn.metrics, self.task.prices
+        cost = prices and prices.cost(spent.prompt_tokens, spent.cached_tokens, spent.completion_tokens)
         metrics = msgspec.structs.replace(
-            turn.metrics,
+            spent,
+            cost=cost,
             seconds=round(time.monotonic() - turn.started, 3),
             iterations=self._iterations,
             tool_calls=self._calls,

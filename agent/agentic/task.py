@@ -54,6 +54,20 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Prices:
+    """What a million tokens cost, in the user's currency. `cached` is that of prompt tokens the server had cached."""
+
+    prompt: float
+    completion: float
+    cached: float | None = None
+
+    def cost(self, prompt: int, cached: int, completion: int) -> float:
+        """The price of so many tokens; `prompt` counts the cached ones too."""
+        cached_price = self.prompt if self.cached is None else self.cached
+        return ((prompt - cached) * self.prompt + cached * cached_price + completion * self.completion) / 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
 class Overrides:
     """What the user decides instead of triage; None leaves it to triage."""
 
@@ -76,3 +90,5 @@ class Task:
     """Workspace-relative paths of the documents open in the editor, the active one first."""
     selection: str = ""
     """The selected text with its place, as one block; empty when nothing is selected."""
+    prices: Prices | None = None
+    """None where nobody has said what tokens cost."""

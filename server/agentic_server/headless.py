@@ -46,6 +46,7 @@ def run_task(options: argparse.Namespace, flags: Mapping[str, object]) -> int:
         turn=new_id("t"),
         mode=settings.mode,
         limits=settings.task_limits(),
+        prices=settings.task_prices(),
     )
     return asyncio.run(_run(task, folder, settings, options))
 

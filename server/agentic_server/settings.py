@@ -39,6 +39,7 @@ _ENVIRONMENT_NAMES = {"key": "AGENTIC_API_KEY"}
 
 Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
+Price = Annotated[float, Meta(ge=0)]
 
 
 class _Group(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
@@ -84,6 +85,16 @@ class Deadlines(_Group, frozen=True):
     total: Annotated[Positive, Meta(description="Seconds for the whole answer.")] = 1200.0
 
 
+class Prices(_Group, frozen=True):
+    """What a million tokens cost, in your currency."""
+
+    prompt: Annotated[Price, Meta(description="Price of a million prompt tokens.")]
+    completion: Annotated[Price, Meta(description="Price of a million answer tokens, reasoning included.")]
+    cached: Annotated[Price | None, Meta(description="Price of a million cached prompt tokens; not set: `prompt`.")] = (
+        None
+    )
+
+
 class Settings(_Group, frozen=True):
     """The settings of Agentic."""
 
@@ -116,6 +127,7 @@ class Settings(_Group, frozen=True):
     max_answer_tokens: Annotated[
         Count, Meta(description="Tokens that one answer may have; fewer where the window leaves fewer.")
     ] = task.Limits().answer_tokens
+    prices: Annotated[Prices | None, Meta(description="What tokens cost; not set: no cost is told.")] = None
     state_dir: Annotated[
         str,
         Meta(
@@ -127,6 +139,10 @@ class Settings(_Group, frozen=True):
     def task_limits(self) -> task.Limits:
         """The limits in the agent's own words."""
         return task.Limits(**msgspec.structs.asdict(self.limits), answer_tokens=self.max_answer_tokens)
+
+    def task_prices(self) -> task.Prices | None:
+        """The prices in the agent's own words."""
+        return task.Prices(**msgspec.structs.asdict(self.prices)) if self.prices else None
 
     def database(self) -> Path:
         """The file that sessions are kept in."""

@@ -58,6 +58,7 @@ def task_of(params: RunTaskParams, session: str, settings: Settings, view: View)
         turn=new_id("t"),
         mode=narrower(params.mode, settings.mode),
         limits=settings.task_limits(),
+        prices=settings.task_prices(),
         overrides=Overrides(params.domain, params.complexity, params.route),
         open_files=_open_files(params, view),
         selection=_selection(params.selection, view) if params.selection else "",

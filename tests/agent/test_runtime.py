@@ -34,13 +34,14 @@ from agentic.events import (
     ToolFinished,
     ToolStarted,
     TurnFinished,
+    Usage,
 )
 from agentic.ports.asker import ScriptedAsker
 from agentic.ports.model import ModelRequest, Say, ScriptedModel
 from agentic.ports.store import MemoryStore
 from agentic.ports.workspace import MemoryWorkspace
 from agentic.runtime import Ports, Run, run, run_to_end
-from agentic.task import Limits, Overrides, Task
+from agentic.task import Limits, Overrides, Prices, Task
 from agentic.tools.registry import tool_specs
 
 READ = ("read_file", {"path": "a.py"})
@@ -337,6 +338,17 @@ async def test_resume_goes_on_from_the_position_without_triage() -> None:
 def _stop_at_the_edit(_run, event) -> None:
     if isinstance(event, EditResolved):
         raise KeyboardInterrupt
+
+
+async def test_the_cost_is_told_where_prices_are_set() -> None:
+    usage = Usage(prompt=1_000, cached=600, completion=200)
+    unpriced = await Stage().play("hi", [Say(reply("Hello!"), usage=usage)])
+    assert unpriced.finished.metrics.cost is None
+    for cached, cost in ((None, 0.0012), (0.5, 0.0009)):
+        prices = Prices(prompt=1.0, completion=1.0, cached=cached)
+        priced = await Stage().play("hi", [Say(reply("Hello!"), usage=usage)], prices=prices)
+        assert priced.finished.metrics.cost == pytest.approx(cost)
+        assert priced.finished.metrics.cached_tokens == 600
 
 
 async def test_run_to_end_gives_the_result_alone() -> None:

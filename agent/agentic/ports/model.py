@@ -141,6 +141,7 @@ class Say:
     thinking: str = ""
     finish_reason: str = ""
     error: ModelError | None = None
+    usage: Usage = field(default_factory=Usage)
 
 
 class ScriptedModel:
@@ -176,4 +177,4 @@ class ScriptedModel:
             text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
             yield ToolCallDelta(**origin, item=f"call_{number}_{index}", name=name, arguments=text)
         reason = say.finish_reason or ("tool_calls" if say.calls else "stop")
-        yield ModelFinished(**origin, request=f"r{number}", finish_reason=reason, usage=Usage(), seconds=0.0)
+        yield ModelFinished(**origin, request=f"r{number}", finish_reason=reason, usage=say.usage, seconds=0.0)
