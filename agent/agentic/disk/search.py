@@ -130,11 +130,11 @@ async def _start(command: list[str], folder: Path, stdin: int = DEVNULL) -> Proc
 
 
 async def _end(process: Process) -> None:
-    """Kill a process that still runs, and reap it."""
+    """Kill a process that still runs, and reap it. What it printed is read to its end, else asyncio waits for ever."""
     if process.returncode is None:
         with suppress(ProcessLookupError):
             process.kill()
-        await process.wait()
+        await process.communicate()
 
 
 async def _json_lines(process: Process) -> AsyncGenerator[dict[str, Any]]:
