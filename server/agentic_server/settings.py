@@ -88,11 +88,13 @@ class Deadlines(_Group, frozen=True):
 class Prices(_Group, frozen=True):
     """What a million tokens cost, in your currency."""
 
-    prompt: Annotated[Price, Meta(description="Price of a million prompt tokens.")]
-    completion: Annotated[Price, Meta(description="Price of a million answer tokens, reasoning included.")]
-    cached: Annotated[Price | None, Meta(description="Price of a million cached prompt tokens; not set: `prompt`.")] = (
+    prompt: Annotated[Price | None, Meta(description="Price of a million prompt tokens.")] = None
+    completion: Annotated[Price | None, Meta(description="Price of a million answer tokens, reasoning included.")] = (
         None
     )
+    cached: Annotated[
+        Price | None, Meta(description="Price of a million cached prompt tokens; not set: that of the others.")
+    ] = None
 
 
 class Settings(_Group, frozen=True):
@@ -127,7 +129,7 @@ class Settings(_Group, frozen=True):
     max_answer_tokens: Annotated[
         Count, Meta(description="Tokens that one answer may have; fewer where the window leaves fewer.")
     ] = task.Limits().answer_tokens
-    prices: Annotated[Prices | None, Meta(description="What tokens cost; not set: no cost is told.")] = None
+    prices: Annotated[Prices, Meta(description="What tokens cost.")] = Prices()
     state_dir: Annotated[
         str,
         Meta(
@@ -141,8 +143,11 @@ class Settings(_Group, frozen=True):
         return task.Limits(**msgspec.structs.asdict(self.limits), answer_tokens=self.max_answer_tokens)
 
     def task_prices(self) -> task.Prices | None:
-        """The prices in the agent's own words."""
-        return task.Prices(**msgspec.structs.asdict(self.prices)) if self.prices else None
+        """The prices in the agent's own words; None unless both directions are priced."""
+        prices = self.prices
+        if prices.prompt is None or prices.completion is None:
+            return None
+        return task.Prices(prices.prompt, prices.completion, prices.cached)
 
     def database(self) -> Path:
         """The file that sessions are kept in."""
