@@ -90,5 +90,5 @@ def _for_server(message: Message) -> Message:
 def _json_object(arguments: str) -> str:
     try:
         return arguments if isinstance(json.loads(arguments), dict) else "{}"
-    except ValueError:
+    except (ValueError, RecursionError):
         return "{}"

@@ -192,5 +192,5 @@ def _starts_another(piece: CallDelta, name: str, call: _Call) -> bool:
 def _is_whole(arguments: str) -> bool:
     try:
         return isinstance(msgspec.json.decode(arguments), dict)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return False

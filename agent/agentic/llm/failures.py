@@ -27,6 +27,7 @@ CLIENT_FAILURES = (
     AttributeError,
     TypeError,
     KeyError,
+    RecursionError,
 )
 """What the client lets out of a request: its own errors and, on garbage, bare decoding and attribute errors."""
 
