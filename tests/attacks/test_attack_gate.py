@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import string
 import subprocess
@@ -50,17 +51,16 @@ def _made(folder: Path) -> Path:
 def test_what_the_gate_lets_through_changes_nothing(tmp_path_factory: pytest.TempPathFactory, command: str) -> None:
     workspace = _made(tmp_path_factory.mktemp("gate"))
     before = _trace(workspace)
-    subprocess.run(
-        ["/bin/bash", "-c", command],
-        cwd=workspace,
-        env=child_environment({**os.environ, "PATH": f"{workspace}:.::{os.environ['PATH']}"}, [workspace]),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        timeout=20,
-        check=False,
-    )
+    _run(command, workspace)
     assert _trace(workspace) == before
+
+
+@pytest.mark.parametrize("name", _NAMES)
+def test_no_pair_of_operands_changes_anything(tmp_path: Path, name: str) -> None:
+    commands = [" ".join([name, *pair]) for pair in itertools.product(_OPERANDS, repeat=2)]
+    before = _trace(_made(tmp_path))
+    _run("\n".join(filter(is_read_only, commands)), tmp_path)
+    assert _trace(tmp_path) == before
 
 
 def test_a_reading_command_gets_no_path_of_the_workspace_and_no_shims(tmp_path: Path) -> None:
@@ -78,3 +78,16 @@ def test_what_is_shown_for_approval_hides_nothing(text: str) -> None:
     assert all(character in rest for character in text if character.isascii() and character.isprintable())
     assert visible(shown) == shown
     assert not {unicodedata.category(character) for character in shown.replace("\n", "").replace("\t", "")} & UNSEEN
+
+
+def _run(command: str, workspace: Path) -> None:
+    subprocess.run(
+        ["/bin/bash", "-c", command],
+        cwd=workspace,
+        env=child_environment({**os.environ, "PATH": f"{workspace}:.::{os.environ['PATH']}"}, [workspace]),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        timeout=60,
+        check=False,
+    )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from support.attack import (
     KEY,
@@ -23,7 +24,7 @@ from support.attack import (
     reads,
     unasked_commands,
 )
-from support.daemon import PLAIN, PLUGIN, Daemon, Model, Turn, call, edit, environment, stage, started
+from support.daemon import PLAIN, PLUGIN, Daemon, Model, Turn, call, descendants, edit, environment, stage, started
 from support.model_server import Json, Reply, status, stream
 from support.raw_client import RawClient, python
 from support.runs import work
@@ -376,13 +377,23 @@ async def test_what_a_plain_editor_cannot_show_whole_cannot_be_allowed(tmp_path:
     assert not (world.workspace / "long").exists()
 
 
+def searches_texts(process: psutil.Process) -> bool:
+    """Whether it is a search of what stands unsaved in the editor."""
+    try:
+        return "agentic-" in process.cwd() and any("grep.py" in part for part in process.cmdline())
+    except psutil.Error:
+        return False
+
+
 async def test_a_pattern_that_takes_for_ever_stops_nobody_else(tmp_path: Path) -> None:
     async with stage(tmp_path) as (daemon, model):
-        daemon.open("long.txt", "a" * 40 + "b\n")
-        search = call("search_text", {"pattern": r"(?=a)(a|a)+$"})
+        daemon.open("long.txt", "a" * 60 + "!\n")
+        search = call("search_text", {"pattern": r"(?=x|)(a+)+$"})
         model.play(search, DONE)
         slow = await daemon.run("attack")
-        await slow.wait("toolStarted")
+        async with asyncio.timeout(PATIENCE):
+            while not any(map(searches_texts, descendants(daemon.process.pid))):
+                await asyncio.sleep(0.01)
         model.play(edit("none", "a", "b"), DONE)
         other = await daemon.run("work")
         await other.finished()
