@@ -336,6 +336,11 @@ async def test_what_follows_the_finish_reason_cannot_spoil_the_answer() -> None:
     assert (await answer_to(events(delta(content="x"), delta("stop"), done=False, ending="cut"))).text == "x"
 
 
+async def test_the_first_finish_reason_counts() -> None:
+    answer = await answer_to(events(delta(content="x"), delta("length"), delta("stop")))
+    assert answer.finish_reason == "length"
+
+
 async def test_messages_and_tools_reach_the_wire_as_they_are() -> None:
     messages = [
         {"role": "system", "content": "Zuerst ✓"},

@@ -184,8 +184,8 @@ async def test_a_plain_client_gets_no_method_of_ours_and_answers_a_message(plain
     assert [[a["title"] for a in q["actions"]] for q in questions] == [["Apply", "Reject"], ["Allow", "Reject"]]
     methods = {m["method"] for m in daemon.notifications + daemon.requests}
     assert not [method for method in methods if method.startswith("agentic/")]
-    ends = [p["value"] for p in daemon.received("$/progress") if p["value"]["kind"] == "end"]
-    assert ends == [{"kind": "end", "message": "end_turn: All done."}]
+    ended = await daemon.wait_for(lambda m: m["method"] == "$/progress" and m["params"]["value"]["kind"] == "end")
+    assert ended["params"]["value"] == {"kind": "end", "message": "end_turn: All done."}
 
 
 PLAIN_REFUSING: dict[str, Any] = {

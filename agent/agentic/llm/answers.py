@@ -76,7 +76,7 @@ class AnswerReader:
         if choice.finish_reason:
             if choice.finish_reason in FAILED_REASONS:
                 raise StreamBroken(f"The server ended the answer with the finish reason {choice.finish_reason}.")
-            self.finish_reason = choice.finish_reason
+            self.finish_reason = self.finish_reason or choice.finish_reason
         return events
 
     def finish(self) -> list[ModelEvent]:
