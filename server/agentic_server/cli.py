@@ -17,7 +17,7 @@ EXIT_CODES = """exit codes of `agentic run`:
   2    the command line or a setting is wrong; nothing was changed
   3    no model server could be reached; nothing was changed
   4    a limit (iterations, time, tokens, a loop) ended the turn
-  130  cancelled with Ctrl-C"""
+  130  cancelled with Ctrl-C, or because its output is not read any more"""
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -109,13 +109,14 @@ def _serve(options: argparse.Namespace) -> int:
         server = build(settings_flags(options))
     if not options.tcp:
         server.serve_stdio()
+    hint = "Give a loopback address such as 127.0.0.1:2087."
     host, _, port = str(options.tcp).rpartition(":")
+    if not port.isdecimal() or int(port) > 65_535:
+        raise SettingsError(f"--tcp {options.tcp} names no port.", hint)
     try:
         server.serve_tcp(host or "127.0.0.1", int(port))
-    except ValueError as error:
-        raise SettingsError(
-            f"--tcp {options.tcp}: {error}", "Give a loopback address such as 127.0.0.1:2087."
-        ) from None
+    except (ValueError, OSError) as error:
+        raise SettingsError(f"--tcp {options.tcp}: {error}.", hint) from None
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import sys
+import tempfile
 
 from agentic.errors import ModelError
 from agentic.llm.endpoint import Endpoint, probe
@@ -39,9 +39,12 @@ def _search() -> Check:
 def _state(settings: Settings) -> Check:
     folder = settings.database().parent
     existing = next(path for path in (folder, *folder.parents) if path.exists())
-    if os.access(existing, os.W_OK):
-        return Check("sessions", "ok", str(folder))
-    return Check("sessions", "failed", f"{folder} cannot be written", "Set `stateDir`, or make it writable.")
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            return Check("sessions", "ok", str(folder))
+    except OSError as error:
+        why = f"{folder} cannot be written: {error.strerror}"
+        return Check("sessions", "failed", why, "Set `stateDir`, or make it writable.")
 
 
 def _python() -> Check:

@@ -25,6 +25,8 @@ from agentic_server.protocol import MAX_TASK_CHARACTERS
 from agentic_server.settings import Settings, load_all
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from agentic.runtime import Ports, Run
     from agentic_server.terminal_asker import TerminalAsker
 
@@ -38,10 +40,11 @@ def run_task(options: argparse.Namespace, flags: Mapping[str, object]) -> int:
     folder = Path(options.dir).resolve()
     if not folder.is_dir():
         raise SettingsError(f"--dir {options.dir} is no folder.", "Name the folder to work in.")
-    if not options.task.strip() or len(options.task) > MAX_TASK_CHARACTERS:
+    text = os.fsencode(options.task).decode("utf-8", "replace")  # Whatever the locale, a terminal sends UTF-8.
+    if not text.strip() or len(text) > MAX_TASK_CHARACTERS:
         raise SettingsError("The task is empty or longer than 1,000,000 characters.", "Say what to do in a few words.")
     task = Task(
-        text=options.task,
+        text=text,
         session=options.session or new_id("s"),
         turn=new_id("t"),
         mode=settings.mode,
@@ -60,12 +63,14 @@ def doctor(flags: Mapping[str, object]) -> int:
     console = terminal_console()
     for one in found.endpoints:
         state = f"{one.model}, window {one.window}, {one.server or 'server unknown'}" if one.reachable else one.problem
-        console.print(f"{'✔' if one.reachable else '✘'} {one.url}  {state}", markup=False, highlight=False)
+        _print_line(console, f"{'✔' if one.reachable else '✘'} {one.url}  {state}")
         if one.hint:
-            console.print(f"    {one.hint}", markup=False, highlight=False)
+            _print_line(console, f"    {one.hint}")
     for check in found.checks:
         mark = {"ok": "✔", "warning": "!", "failed": "✘"}[check.status]
-        console.print(f"{mark} {check.name}: {check.detail} {check.hint}".rstrip(), markup=False, highlight=False)
+        _print_line(console, f"{mark} {check.name}: {check.detail}")
+        if check.hint:
+            _print_line(console, f"    {check.hint}")
     return 0 if any(one.reachable for one in found.endpoints) else 1
 
 
@@ -76,8 +81,13 @@ def sessions(flags: Mapping[str, object]) -> int:
     console = terminal_console()
     for info in asyncio.run(_sessions(load_all(flags=flags))):
         when = datetime.fromtimestamp(info.updated).strftime("%Y-%m-%d %H:%M")
-        console.print(f"{info.id}  {when}  {info.state:<11}  {info.title}", markup=False, highlight=False)
+        _print_line(console, f"{info.id}  {when}  {info.state:<11}  {info.title}")
     return 0
+
+
+def _print_line(console: Console, text: str) -> None:
+    """One line as it is, however wide the terminal."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 async def _sessions(settings: Settings) -> list[SessionInfo]:

@@ -39,6 +39,8 @@ _ENVIRONMENT_NAMES = {"key": "AGENTIC_API_KEY"}
 
 Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
+Key = Annotated[str, Meta(pattern=r"^(?!.*[^!-~])")]
+"""What can stand in a header; a client that is given anything else tells all of it in its error."""
 Price = Annotated[float, Meta(ge=0)]
 
 
@@ -57,7 +59,7 @@ class Endpoint(_Group, frozen=True):
         str, Meta(pattern=r"^https?://[^/\s]", description="Base URL with http:// or https://; ends in /v1 for most.")
     ]
     model: Annotated[str, Meta(description="The model to ask for; empty: the first that the server names.")] = ""
-    key: Annotated[str, Meta(description="The API key to send; empty: none.")] = ""
+    key: Annotated[Key, Meta(description="The API key to send, in ASCII without blanks; empty: none.")] = ""
     window: Annotated[
         Count | None, Meta(description="The context window in tokens, where the server does not tell or tells wrong.")
     ] = None
@@ -104,7 +106,9 @@ class Settings(_Group, frozen=True):
         tuple[Endpoint, ...], Meta(min_length=1, description="The model servers, at least one, the preferred first.")
     ] = (Endpoint("http://localhost:8001/v1"), Endpoint("http://localhost:8002/v1"))
     model: Annotated[str, Meta(description="The model of every endpoint that names none.")] = ""
-    key: Annotated[str, Meta(description="The API key of every endpoint that has none of its own.")] = ""
+    key: Annotated[
+        Key, Meta(description="The API key of every endpoint that has none of its own, in ASCII without blanks.")
+    ] = ""
     mode: Annotated[
         Mode,
         Meta(

@@ -290,7 +290,7 @@ async def test_silence_ends_at_its_own_deadline_and_is_tried_again(fault: str) -
     assert outcome.answer.text == "All is well."
     failover = outcome.of(Failover)[0]
     assert failover.code == "deadline_exceeded"
-    assert f"`{stage}`" in failover.reason
+    assert f"`{stage.replace('first_token', 'firstToken')}`" in failover.reason
 
 
 async def test_empty_deltas_are_no_sign_of_life() -> None:

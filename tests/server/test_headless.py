@@ -20,6 +20,8 @@ from support.model_server import Reply, status
 from support.raw_client import python
 from support.runs import reply, work
 
+from agentic_server.version import VERSION
+
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs/schema/events.json").read_text("utf-8"))
 PATIENCE = 60.0
 WHY_NOT = (
@@ -148,6 +150,7 @@ async def test_an_error_of_the_model_is_exit_code_1(terminal: Terminal) -> None:
         (["--dir", "nowhere", "x"], "--dir nowhere"),
         (["  "], "The task is empty"),
         (["--speed", "x"], "--speed"),
+        (["--key", "two words", "x"], "ASCII without blanks"),
         ([], "task"),
     ],
 )
@@ -201,6 +204,7 @@ async def test_ctrl_c_cancels_kills_the_command_and_says_so(terminal: Terminal) 
     lines: list[bytes] = []
     while not lines or b'"toolOutput"' not in lines[-1]:
         lines.append(await asyncio.wait_for(process.stdout.readline(), PATIENCE))
+        assert lines[-1], "it ended before that"
     children: list[psutil.Process] = descendants(process.pid)
     process.send_signal(signal.SIGINT)
     ran = await ended(process)
@@ -217,7 +221,9 @@ async def test_ctrl_c_for_people_says_that_it_was_cancelled_and_what_was_changed
     assert process.stdout is not None
     shown = b""
     while b"think" not in shown.replace(b"edit a.py and think", b""):
-        shown += await asyncio.wait_for(process.stdout.read(4096), PATIENCE)
+        more = await asyncio.wait_for(process.stdout.read(4096), PATIENCE)
+        assert more, "it ended before that"
+        shown += more
     process.send_signal(signal.SIGINT)
     ran = await ended(process)
     assert ran.code == 130
@@ -253,3 +259,60 @@ async def test_when_nobody_reads_any_more_the_turn_is_cancelled_in_silence(
     os.close(outer)
     ran = await ended(process)
     assert (ran.code, ran.err) == (130, "")
+
+
+async def test_a_task_that_is_not_in_the_locales_encoding_is_read_as_utf_8(terminal: Terminal) -> None:
+    terminal.model.play(Reply(reply("Grüß dich.")))
+    process = await asyncio.create_subprocess_exec(
+        *python(
+            "-m",
+            "agentic_server",
+            "run",
+            "--base-url",
+            terminal.model.url,
+            os.fsdecode(b"Gr\xc3\xbc\xc3\x9fe, caf\xe9"),
+        ),
+        env={
+            "PATH": "/usr/bin:/bin",
+            **environment(terminal.folder),
+            "LC_ALL": "C",
+            "PYTHONUTF8": "0",
+            "PYTHONCOERCECLOCALE": "0",
+        },
+        cwd=terminal.workspace,
+        stdout=PIPE,
+        stderr=PIPE,
+    )
+    ran = await ended(process)
+    assert (ran.code, ran.err) == (0, "")
+    assert "Grüße, caf\ufffd" in str(terminal.model.requests[-1]["messages"])
+
+
+async def command(terminal: Terminal, *arguments: str) -> Ran:
+    """Another command than `run`."""
+    process = await asyncio.create_subprocess_exec(
+        *python("-m", "agentic_server", *arguments),
+        env={"PATH": "/usr/bin:/bin", **environment(terminal.folder)},
+        stdout=PIPE,
+        stderr=PIPE,
+    )
+    return await ended(process)
+
+
+async def test_doctor_tells_of_a_state_folder_that_cannot_be_made(terminal: Terminal) -> None:
+    (terminal.folder / "file").touch()
+    where = terminal.folder / "file" / "state"
+    ran = await command(terminal, "doctor", "--base-url", terminal.model.url, "--state-dir", str(where))
+    assert f"✘ sessions: {where} cannot be written: Not a directory\n    Set `stateDir`" in ran.out
+
+
+async def test_it_names_its_version(terminal: Terminal) -> None:
+    ran = await command(terminal, "--version")
+    assert (ran.code, ran.out) == (0, f"agentic {VERSION}\n")
+
+
+@pytest.mark.parametrize("address", ["nonsense", "0.0.0.0:2087", "127.0.0.1:99999"])
+async def test_a_wrong_address_to_listen_on_is_exit_code_2(terminal: Terminal, address: str) -> None:
+    ran = await command(terminal, "serve", "--tcp", address)
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "Give a loopback address such as 127.0.0.1:2087." in ran.err

@@ -117,6 +117,8 @@ def test_a_bad_value_is_named_with_its_source(value: object, words: list[str]) -
         {"endpoints": [{"key": "31337"}]},
         {"endpoints": {"key": "31337"}},
         {"apikey": "31337"},
+        {"key": "31337\n"},
+        {"endpoints": [{"url": "http://a", "key": "ключ 31337"}]},
     ],
 )
 def test_no_error_shows_a_key(value: dict[str, Any]) -> None:

@@ -17,6 +17,9 @@ AFTER_FINISH = 1.0
 
 _WAITED_FOR = {"first_token": "a first token", "silence": "another token", "after_finish": "the end of the stream"}
 
+_SETTINGS = {"first_token": "firstToken"}
+"""How the settings spell a deadline, where it differs."""
+
 
 class Clock:
     """Knows what is being waited for and until when. Starts counting `total` when it is made."""
@@ -62,8 +65,9 @@ class Clock:
         """The error for the deadline that passed."""
         stage = "total" if self._end <= self._due else self._stage
         seconds = AFTER_FINISH if stage == "after_finish" else getattr(self._deadlines, stage)
+        name = _SETTINGS.get(stage, stage)
         waited_for = _WAITED_FOR.get(stage, "the whole answer")
         return DeadlineExceeded(
-            f"Waited for {waited_for} from {self._url} for {seconds:g} s (deadline `{stage}`).",
-            f"Raise the deadline `{stage}`, or find out why the server is slow: its log, its load.",
+            f"Waited for {waited_for} from {self._url} for {seconds:g} s (deadline `{name}`).",
+            f"Raise the deadline `{name}`, or find out why the server is slow: its log, its load.",
         )
