@@ -59,6 +59,7 @@ class Upstream:
 def record(upstream: str, key: str, out: str | Path, port: int = 0) -> int:
     """`agentic record`: run the proxy until Ctrl-C. Gives the exit code."""
     try:
+        Path(out).open("a").close()
         asyncio.run(_run(Upstream(upstream, key), Path(out), port))
     except (OSError, ValueError) as error:
         sys.stderr.write(f"agentic record: {error}\n")

@@ -162,6 +162,14 @@ async def test_a_wrong_command_line_is_exit_code_2(terminal: Terminal, arguments
     assert terminal.model.requests == []
 
 
+async def test_a_folder_whose_name_is_no_text_is_exit_code_2(terminal: Terminal) -> None:
+    folder = terminal.workspace / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    ran = await terminal.run("--dir", str(folder), "x")
+    assert (ran.code, ran.out) == (2, "")
+    assert "not readable text" in ran.err
+
+
 async def test_an_unknown_session_is_refused(terminal: Terminal) -> None:
     ran = await terminal.run("--session", "s-none", "hello")
     assert ran.code == 1

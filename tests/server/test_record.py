@@ -132,6 +132,11 @@ def test_a_bad_url_is_told_at_once(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "'gpu:8000' is no http or https URL" in capsys.readouterr().err
 
 
+def test_a_cassette_that_cannot_be_written_is_said_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert record("http://localhost:1/v1", "", tmp_path / "none" / "tape.jsonl") == 2
+    assert "No such file or directory" in capsys.readouterr().err
+
+
 async def test_the_proxy_runs_until_it_is_interrupted(tmp_path: Path, free_url: Callable[[], str]) -> None:
     out = tmp_path / "tape.jsonl"
     command = [sys.executable, "-m", "agentic_server", "record", "--upstream", free_url(), "--out", str(out)]
