@@ -44,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
     _settings_flags(serve, _serve)
 
     run = add("run", help="do one task here, in the terminal", epilog=EXIT_CODES, formatter_class=_Raw)
-    run.add_argument("task", help="what to do, in your own words")
+    run.add_argument("task", nargs="+", help="what to do, in your own words")
     run.add_argument("--json", action="store_true", help="print one event a line as JSON")
     run.add_argument("--yes", action="store_true", help="allow everything that would be asked")
     run.add_argument("--dir", default=".", help="the workspace (default: the current folder)")
@@ -61,6 +61,11 @@ def parser() -> argparse.ArgumentParser:
     record.add_argument("--out", required=True, type=Path, metavar="FILE", help="the cassette to append to")
     record.add_argument("--port", type=int, default=0, help="where to listen on 127.0.0.1 (default: a free port)")
     record.set_defaults(command=_record)
+
+    replay = add("replay", help="answer from a recording instead of a model")
+    replay.add_argument("cassette", type=Path, help="what `agentic record` wrote")
+    replay.add_argument("--port", type=int, default=0, help="where to listen on 127.0.0.1 (default: a free port)")
+    replay.set_defaults(command=_replay)
 
     _settings_flags(add("doctor", help="examine the model servers and this machine"), _doctor)
     _settings_flags(add("sessions", help="list the sessions"), _sessions)
@@ -138,6 +143,12 @@ def _record(options: argparse.Namespace) -> int:
     from agentic_server.record import record
 
     return record(options.upstream, options.key, options.out, options.port)
+
+
+def _replay(options: argparse.Namespace) -> int:
+    from agentic_server.replay import replay
+
+    return replay(options.cassette, options.port)
 
 
 def _doctor(options: argparse.Namespace) -> int:

@@ -42,7 +42,8 @@ def run_task(options: argparse.Namespace, flags: Mapping[str, object]) -> int:
         raise SettingsError(f"--dir {options.dir} is no folder.", "Name the folder to work in.")
     if str(folder) != os.fsencode(folder).decode("utf-8", "replace"):
         raise SettingsError(f"The folder's name is not readable text: {str(folder)!r}.", "Rename it to UTF-8.")
-    text = os.fsencode(options.task).decode("utf-8", "replace")  # Whatever the locale, a terminal sends UTF-8.
+    # Whatever the locale, a terminal sends UTF-8.
+    text = os.fsencode(" ".join(options.task)).decode("utf-8", "replace")
     if not text.strip() or len(text) > MAX_TASK_CHARACTERS:
         raise SettingsError("The task is empty or longer than 1,000,000 characters.", "Say what to do in a few words.")
     task = Task(

@@ -110,8 +110,22 @@ async def _pass_on(upstream: Upstream, request: Request, writer: asyncio.StreamW
             answer += piece
             writer.write(piece)
             await writer.drain()
+            if _whole(answer):  # Some servers keep the connection although they are asked to close it.
+                break
     finally:
         up_writer.close()
+
+
+def _whole(answer: bytes | bytearray) -> bool:
+    """Whether an HTTP answer has come to the end that its head announces."""
+    head, parted, body = bytes(answer).partition(b"\r\n\r\n")
+    if not parted:
+        return False
+    headers = parse_headers(head.decode("latin-1").split("\r\n")[1:])
+    if headers.get("transfer-encoding", "").lower() == "chunked":
+        return body.endswith(b"\r\n0\r\n\r\n") or body == b"0\r\n\r\n"
+    length = headers.get("content-length", "")
+    return length.isdecimal() and len(body) >= int(length)
 
 
 def exchange_of(request: Request, answer: bytes) -> Exchange | None:

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import json
 import re
+import sys
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -19,6 +20,25 @@ from agentic_server.plain_http import LoopbackServer, Request, answer_head, erro
 
 MAX_MODEL_LEN = 131_072
 """The context window that `/v1/models` reports, in tokens."""
+
+
+def replay(cassette: str | Path, port: int = 0) -> int:
+    """`agentic replay`: answer from a cassette until Ctrl-C. Gives the exit code."""
+    try:
+        asyncio.run(_serve(ReplayServer(Path(cassette), port=port)))
+    except (OSError, ValueError) as error:
+        sys.stderr.write(f"agentic replay: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("\n")
+    return 0
+
+
+async def _serve(server: ReplayServer) -> None:
+    async with server:
+        sys.stderr.write(f"Recorded answers at {server.url}, model {server.model}; end with Ctrl-C.\n")
+        sys.stderr.flush()
+        await asyncio.Event().wait()
 
 
 class ReplayServer:

@@ -56,7 +56,11 @@ class Endpoint(_Group, frozen=True):
     """One OpenAI-compatible server."""
 
     url: Annotated[
-        str, Meta(pattern=r"^https?://[^/\s]", description="Base URL with http:// or https://; ends in /v1 for most.")
+        str,
+        Meta(
+            pattern=r"^https?://[^/\s@]+(/[^\s]*)?$",
+            description="Base URL with http:// or https:// and without a password; ends in /v1 for most.",
+        ),
     ]
     model: Annotated[str, Meta(description="The model to ask for; empty: the first that the server names.")] = ""
     key: Annotated[Key, Meta(description="The API key to send, in ASCII without blanks; empty: none.")] = ""
@@ -294,7 +298,7 @@ def _shown(key: str, value: object) -> str:
         return "(hidden)"
     if isinstance(value, (dict, list)) or value is None:
         return ""
-    text = msgspec.json.encode(value, enc_hook=str).decode()
+    text = re.sub(r"//[^/@\s]*@", "//(hidden)@", msgspec.json.encode(value, enc_hook=str).decode())
     return text if len(text) <= 80 else f"{text[:80]}…"
 
 

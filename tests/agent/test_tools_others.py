@@ -22,7 +22,7 @@ async def test_a_command_is_asked_for_run_and_told() -> None:
             "question": "approval-1",
             "call": "call-1",
             "title": "Run this command?",
-            "detail": "make\n\nin .",
+            "detail": "make",
             "options": [
                 {"id": "allow_once", "label": "Allow", "kind": "allow_once"},
                 {"id": "reject_once", "label": "Reject", "kind": "reject_once"},

@@ -192,7 +192,7 @@ async def test_without_a_server_it_is_exit_code_3_and_one_sentence_with_the_addr
         ran = await terminal.run("--base-url", addresses[0], "edit a.py", url=addresses[1])
     assert ran.code == 3
     assert all(address in ran.out + ran.err for address in addresses)
-    assert "No model server could be reached" in ran.out + ran.err
+    assert "No model server can be used" in ran.out + ran.err
     assert (terminal.workspace / "a.py").read_text() == "a\n"
 
 

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from support.model_server import ModelServer, Reply
 
 from agentic_server import cassette
 from agentic_server.cassette import Exchange
@@ -99,6 +100,14 @@ async def test_an_answer_that_was_cut_off_is_not_recorded(tmp_path: Path) -> Non
     async with upstream_that_says(raw) as (url, _), recorder(Upstream(url), tmp_path / "tape.jsonl") as recording:
         assert await raw_post(recording) == raw
     assert not (tmp_path / "tape.jsonl").exists()
+
+
+async def test_a_server_that_keeps_its_connection_is_not_waited_for(tmp_path: Path) -> None:
+    tape = tmp_path / "tape.jsonl"
+    async with ModelServer([Reply("Lit.")]) as server, recorder(Upstream(server.url), tape) as url:
+        answer = await complete(url, stream=True)
+        assert answer.status_code == 200
+    assert len(cassette.load(tape)) == 1
 
 
 async def test_a_client_that_leaves_closes_the_connection_to_the_server(tmp_path: Path) -> None:

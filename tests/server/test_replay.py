@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import signal
+import sys
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -18,7 +21,7 @@ from hypothesis import strategies as st
 
 from agentic_server import cassette
 from agentic_server.cassette import Exchange, normalise
-from agentic_server.replay import ReplayServer
+from agentic_server.replay import ReplayServer, replay
 
 TASK = {"role": "user", "content": "Fix the lamp in /tmp/agentic-one/lamp.py."}
 SAME_TASK = {"role": "user", "content": "Fix the lamp in /tmp/agentic-two/lamp.py."}
@@ -231,3 +234,25 @@ def test_a_temporary_folder_of_ones_own_is_one_too(tmp_path: Path, monkeypatch: 
 def test_normalising_is_idempotent_on_any_text(text: str) -> None:
     once = normalise(text)
     assert normalise(once) == once
+
+
+async def test_the_command_serves_a_cassette_until_it_is_interrupted(tmp_path: Path) -> None:
+    tape = tmp_path / "tape.jsonl"
+    cassette.append(
+        tape, Exchange({"model": "m", "messages": [{"role": "user", "content": "hi"}]}, {"content": "Hello."})
+    )
+    command = (sys.executable, "-m", "agentic_server", "replay", str(tape))
+    process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
+    assert process.stderr is not None
+    said = (await asyncio.wait_for(process.stderr.readline(), 60)).decode()
+    url = re.search(r"http://\S+/v1", said)
+    assert url is not None
+    async with httpx.AsyncClient(trust_env=False) as client:
+        assert (await client.get(f"{url.group()}/models")).json()["data"][0]["id"] == "m"
+    process.send_signal(signal.SIGINT)
+    assert await asyncio.wait_for(process.wait(), 60) == 0
+
+
+def test_a_cassette_that_is_none_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert replay(tmp_path / "missing.jsonl") == 2
+    assert "agentic replay: " in capsys.readouterr().err

@@ -169,3 +169,10 @@ def test_every_setting_is_described() -> None:
     defaults = {row.key: json.loads(row.default) for row in rows if row.default}
     assert defaults["deadlines.firstToken"] == 120
     assert {"endpoints", "endpoints[].url", "mode", "limits.commandSeconds", "stateDir"} <= {row.key for row in rows}
+
+
+def test_a_password_in_an_address_is_refused_and_not_shown() -> None:
+    with pytest.raises(SettingsError) as error:
+        load_all(flags={"endpoints": [{"url": "http://me:s3cret@host/v1"}]}, environment={})
+    assert "s3cret" not in str(error.value)
+    assert "endpoints[0].url" in str(error.value)

@@ -122,7 +122,7 @@ async def first_reachable(endpoints: Sequence[Endpoint], timeout: float = 2.0) -
     if refused is not None:
         raise refused
     reasons = "; ".join(str(failure).rstrip(".") for failure in failures)
-    raise EndpointUnreachable(f"No model server could be reached: {reasons or 'no address is set'}.", _HINT)
+    raise EndpointUnreachable(f"No model server can be used: {reasons or 'no address is set'}.", _HINT)
 
 
 _HINT = "Start a model server (vllm serve …, llama-server …), or point --base-url at a running one."

@@ -96,7 +96,7 @@ def _without_key(words: str, error: Exception) -> str:
     return words.replace(key, "(hidden)") if len(key) >= _SHORTEST_KEY else words
 
 
-_OVERFLOW_HINT = "Shorten or compact the conversation, or start the server with a larger context."
+_OVERFLOW_HINT = "Start a new session, or serve the model with a larger context."
 _LOG_HINT = "Look into the server's log."
 _KEY_HINT = "Set the key of this endpoint, or check that it is still valid."
 _TOOLS_HINT = "Start vLLM with --enable-auto-tool-choice and --tool-call-parser (hermes, openai, qwen3_xml, …)."

@@ -66,7 +66,8 @@ async def run(context: ToolContext, call: str, arguments: RunCommand) -> ToolRes
             return refused(Refusal("plan_mode", "The command reads what is no file of the workspace.", "Do without."))
     if approval == "ask":
         bound = binding("run_command", msgspec.json.encode(arguments).decode(), arguments.cwd, "")
-        detail = f"{visible(arguments.command)}\n\nin {visible(arguments.cwd)}{await _save_first(context)}"
+        place = "" if arguments.cwd in ("", ".") else f"\n\nin {visible(arguments.cwd)}"
+        detail = f"{visible(arguments.command)}{place}{await _save_first(context)}"
         refusal = await approve(context, call, "Run this command?", detail, bound)
         if refusal is not None:
             return refused(refusal)
