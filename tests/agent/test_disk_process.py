@@ -51,7 +51,10 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 def alive(pid: int) -> bool:
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def pids_in(folder: Path, count: int) -> list[int]:
@@ -365,4 +368,11 @@ async def test_a_search_that_takes_for_ever_does_not_hold_the_loop(workspace: Di
 
 
 def _searches() -> list[int]:
-    return [p.pid for p in psutil.Process().children() if any("grep.py" in part for part in p.cmdline())]
+    return [child.pid for child in psutil.Process().children() if _is_search(child)]
+
+
+def _is_search(process: psutil.Process) -> bool:
+    try:
+        return any("grep.py" in part for part in process.cmdline())
+    except psutil.NoSuchProcess:
+        return False
