@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from support.daemon import Daemon, Model, Turn, call, descendants, edit, gone, slowly, stage
+from support.daemon import Daemon, Model, Turn, call, edit, gone, named, slowly, stage
 from support.model_server import Reply, stream
 from support.raw_client import RawClient
 from support.runs import reply, work
@@ -153,7 +153,7 @@ async def test_cancel_while_a_command_runs_kills_it_and_all_that_it_started(stag
     turn = await daemon.run("run it")
     await turn.wait("toolOutput")
     async with asyncio.timeout(30):
-        while len(processes := [p for p in descendants(daemon.process.pid) if p.name() == "sleep"]) < 3:
+        while len(processes := named(daemon.process.pid, "sleep")) < 3:
             await asyncio.sleep(0.01)
     await turn.cancel()
     assert cancelled(turn)

@@ -11,6 +11,7 @@ The client counts positions in code points (it offers utf-32), keeps its own doc
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import json
 import os
@@ -274,6 +275,15 @@ async def stage(
 def descendants(pid: int) -> list[psutil.Process]:
     """The processes that this one has started, and those that they have."""
     return psutil.Process(pid).children(recursive=True)
+
+
+def named(pid: int, name: str) -> list[psutil.Process]:
+    """Those of its descendants that run this program now; any of them may vanish meanwhile."""
+    found: list[psutil.Process] = []
+    for process in descendants(pid):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found += [process] if process.name() == name else []
+    return found
 
 
 async def gone(processes: Sequence[psutil.Process]) -> bool:
