@@ -14,7 +14,7 @@ from agentic.text import line_starts
 from agentic_server.documents import Documents
 from agentic_server.from_lsp import Encoding
 
-URI = "file:///work/a%2Bb.py"
+URI = "file:///folder/a%2Bb.py"
 texts = st.text(st.sampled_from("ab\r\n\f\v\x1c\x85\u2028é漢😀"), max_size=20)
 changes = st.lists(
     st.one_of(st.tuples(st.none(), texts), st.tuples(st.tuples(*[st.integers(0, 8)] * 4), texts)), max_size=8
@@ -102,12 +102,12 @@ def test_places_that_stock_pygls_gets_wrong(before: str, place: tuple[int, int, 
 def test_a_document_is_found_however_its_uri_is_spelled() -> None:
     documents = opened("text")
     document = documents.text_documents[URI]
-    assert documents.find("file:///work/a+b.py") is document
-    assert documents.at("/work/a+b.py") is document
+    assert documents.find("file:///folder/a+b.py") is document
+    assert documents.at("/folder/a+b.py") is document
     assert documents.opened == [document]
-    documents.change_text_document(did_change(change("new"), uri="file:///work/a+b.py", version=7))
+    documents.change_text_document(did_change(change("new"), uri="file:///folder/a+b.py", version=7))
     assert (document.source, document.version, document.language_id) == ("new", 7, "python")
-    documents.remove_text_document("file:///work/a+b.py")
+    documents.remove_text_document("file:///folder/a+b.py")
     assert documents.find(URI) is None
     assert URI not in documents.text_documents
 
@@ -122,7 +122,7 @@ def test_a_document_that_is_not_open_is_not_read_from_disk() -> None:
 
 def test_opening_again_replaces_the_text() -> None:
     documents = opened("old")
-    documents.put_text_document(types.TextDocumentItem("file:///work/a+b.py", "text", 5, "new"))
+    documents.put_text_document(types.TextDocumentItem("file:///folder/a+b.py", "text", 5, "new"))
     assert [(document.source, document.version) for document in documents.opened] == [("new", 5)]
     assert len(documents.text_documents) == 1
 
@@ -130,7 +130,7 @@ def test_opening_again_replaces_the_text() -> None:
 @pytest.mark.parametrize("event", ["open", "change", "close"])
 async def test_whoever_waits_for_a_change_is_woken(event: str) -> None:
     documents = opened("text")
-    waiting = asyncio.create_task(documents.wait_for_change("file:///work/a+b.py", 30))
+    waiting = asyncio.create_task(documents.wait_for_change("file:///folder/a+b.py", 30))
     await asyncio.sleep(0)
     if event == "open":
         documents.put_text_document(types.TextDocumentItem(URI, "python", 2, "again"))
