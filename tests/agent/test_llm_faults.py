@@ -210,8 +210,8 @@ async def test_what_is_refused_is_not_sent_again(code: int) -> None:
         ("vllm-err_model", RequestRefused, "tiny, other"),
         ("vllm-err_noauth", RequestRefused, "key"),
         ("vllm-noflags-tools_auto", RequestRefused, "--enable-auto-tool-choice and --tool-call-parser"),
-        ("vllm-err_ctx_prompt_stream", ContextOverflow, "compact"),
-        ("llama-server-err_ctx_prompt_stream", ContextOverflow, "compact"),
+        ("vllm-err_ctx_prompt_stream", ContextOverflow, "new session"),
+        ("llama-server-err_ctx_prompt_stream", ContextOverflow, "new session"),
     ],
 )
 async def test_recorded_refusals_say_what_to_change(name: str, error: type[ModelError], hint: str) -> None:
