@@ -53,6 +53,8 @@ def parser() -> argparse.ArgumentParser:
     _settings_flags(run, _run)
 
     demo = add("demo", help="watch it repair a small project; needs no model")
+    demo.add_argument("--record", metavar="URL", help="do it with this model server instead, and record its answers")
+    demo.add_argument("--out", type=Path, default=Path("demo.jsonl"), help="the cassette to append to (with --record)")
     demo.set_defaults(command=_demo)
 
     record = add("record", help="record a model server's answers, to be replayed")
@@ -130,13 +132,12 @@ def _run(options: argparse.Namespace) -> int:
     return run_task(options, settings_flags(options))
 
 
-def _demo(_options: argparse.Namespace) -> int:
+def _demo(options: argparse.Namespace) -> int:
     import asyncio
 
-    from agentic_server.demo.run import run_demo
-    from agentic_server.terminal import terminal_console
+    from agentic_server.demo.run import record_demo, run_demo
 
-    return asyncio.run(run_demo(terminal_console()))
+    return asyncio.run(record_demo(options.record, options.out) if options.record else run_demo())
 
 
 def _record(options: argparse.Namespace) -> int:

@@ -53,7 +53,6 @@ class ActiveTurn:
     """Its first event has been passed on."""
     said: list[str] = field(default_factory=list[str])
     """What the user said before the run began."""
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     def cancel(self) -> None:
         """End the turn, also before its run has begun."""
@@ -140,7 +139,6 @@ class Sessions:
         finally:
             turn.feed.flush()
             del self._active[turn.task.session]
-            turn.ended.set()
             await _close(opening)
 
     async def _end_broken(self, turn: ActiveTurn, error: Exception) -> None:

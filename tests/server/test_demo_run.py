@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import shutil
 import sys
@@ -15,7 +16,8 @@ from rich.console import Console
 from agentic_server import cassette
 from agentic_server.cassette import Exchange
 from agentic_server.demo.document import Document, StaleEdit
-from agentic_server.demo.run import run_demo
+from agentic_server.demo.run import CASSETTE, run_demo
+from agentic_server.replay import ReplayServer
 
 SCRIPT = Path(__file__).with_name("scripted_daemon.py")
 
@@ -51,6 +53,15 @@ async def test_the_demo_shows_the_repair_and_checks_it_itself(tape: Path) -> Non
     ):
         assert f"{line}\n" in shown
     assert "Ran 6 tests" in shown
+
+
+async def test_the_demo_can_be_recorded_anew_from_the_command_line(tmp_path: Path) -> None:
+    out = tmp_path / "new.jsonl"
+    async with ReplayServer(CASSETTE, pause=0) as server:
+        command = (sys.executable, "-m", "agentic_server", "demo", "--record", server.url, "--out", str(out))
+        process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.DEVNULL)
+        assert await asyncio.wait_for(process.wait(), 90) == 0
+    assert await run_demo(Console(file=io.StringIO()), out, pause=0) == 0
 
 
 async def test_the_demo_as_it_is_shipped_succeeds() -> None:

@@ -164,6 +164,10 @@ class ModelServer:
         for task in self._tasks:
             task.cancel()
 
+    def stop_listening(self) -> None:
+        """Take no new connection; those that there are stay."""
+        self._server.close()
+
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
         self._tasks.add(task)

@@ -26,6 +26,8 @@ class FirstReachable:
         self._deadlines = deadlines or Deadlines()
         self._temperature = temperature
         self._model: OpenAIModel | None = None
+        self._lost: list[OpenAIModel] = []
+        """Endpoints that could not be reached any more; another turn's answer may still stream from one."""
 
     @property
     def window(self) -> int:
@@ -40,20 +42,24 @@ class FirstReachable:
 
     async def complete(self, request: ModelRequest) -> AsyncGenerator[ModelEvent]:
         await self.connect()
-        if self._model is None:
+        model = self._model
+        if model is None:
             raise AssertionError("connect returned without a model")
         if request.temperature is None:
             request = replace(request, temperature=self._temperature)
         try:
-            async with aclosing(self._model.complete(request)) as events:
+            async with aclosing(model.complete(request)) as events:
                 async for event in events:
                     yield event
         except EndpointUnreachable:
-            await self.aclose()
+            if self._model is model:
+                self._model = None
+                self._lost.append(model)
             raise
 
     async def aclose(self) -> None:
-        """Close the connection; the next request looks for an endpoint anew."""
-        model, self._model = self._model, None
-        if model is not None:
+        """Close the connections, those too that an answer still streams over."""
+        models = [*self._lost, *([self._model] if self._model is not None else [])]
+        self._model, self._lost = None, []
+        for model in models:
             await model.aclose()
