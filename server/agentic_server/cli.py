@@ -57,6 +57,13 @@ def parser() -> argparse.ArgumentParser:
     demo.add_argument("--out", type=Path, default=Path("demo.jsonl"), help="the cassette to append to (with --record)")
     demo.set_defaults(command=_demo)
 
+    _add_recording(add)
+    _settings_flags(add("doctor", help="examine the model servers and this machine"), _doctor)
+    _settings_flags(add("sessions", help="list the sessions"), _sessions)
+    return top
+
+
+def _add_recording(add: Callable[..., argparse.ArgumentParser]) -> None:
     record = add("record", help="record a model server's answers, to be replayed")
     record.add_argument("--upstream", required=True, metavar="URL", help="the server to record")
     record.add_argument("--key", default="", help="its API key")
@@ -68,10 +75,6 @@ def parser() -> argparse.ArgumentParser:
     replay.add_argument("cassette", type=Path, help="what `agentic record` wrote")
     replay.add_argument("--port", type=int, default=0, help="where to listen on 127.0.0.1 (default: a free port)")
     replay.set_defaults(command=_replay)
-
-    _settings_flags(add("doctor", help="examine the model servers and this machine"), _doctor)
-    _settings_flags(add("sessions", help="list the sessions"), _sessions)
-    return top
 
 
 _Raw = argparse.RawDescriptionHelpFormatter

@@ -53,6 +53,8 @@ class ActiveTurn:
     """Its first event has been passed on."""
     said: list[str] = field(default_factory=list[str])
     """What the user said before the run began."""
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once its last event has been passed on and another turn may begin."""
 
     def cancel(self) -> None:
         """End the turn, also before its run has begun."""
@@ -139,6 +141,7 @@ class Sessions:
         finally:
             turn.feed.flush()
             del self._active[turn.task.session]
+            turn.ended.set()
             await _close(opening)
 
     async def _end_broken(self, turn: ActiveTurn, error: Exception) -> None:
