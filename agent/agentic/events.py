@@ -12,7 +12,7 @@ The grammar of one agent's turn (`?` optional, `*` any number, `|` or; the neste
     phase      = phaseStarted (answer | call | itemWithdrawn | retrieval | compacted | classified | planUpdated
                                | notice)* phaseFinished
     answer     = attempt* modelFinished?
-    attempt    = modelStarted firstToken? (delta | finished | classified)* (itemWithdrawn* failover?)
+    attempt    = modelStarted firstToken? (delta | finished | classified | itemWithdrawn)* failover?
     delta      = textDelta | thinkingDelta | toolCallDelta
     finished   = textFinished | thinkingFinished
     call       = toolStarted (toolOutput | edit | question | planUpdated | notice)* toolFinished
@@ -22,7 +22,8 @@ The grammar of one agent's turn (`?` optional, `*` any number, `|` or; the neste
     notice     = budgetWarning | loopDetected | recoveryTried | steered | errorRaised
     team       = subAgentStarted subAgentFinished | council*
 
-Phases do not nest: `phaseStarted` is followed by the `phaseFinished` of the same phase. An item (one text, thought or
+`modelNotice` and `endpointStatus` may stand anywhere in a phase. Phases do not nest: `phaseStarted` is followed by the
+`phaseFinished` of the same phase. An item (one text, thought or
 tool call) starts with its first delta, grows, and is finished; the finished item is authoritative; `itemWithdrawn`
 removes it with all it had, be it that its attempt failed or that the call will not be run. Iterations are counted up
 by one, from 1 or from where an interrupted turn stood. Every `toolStarted`, `editProposed` and `asked` is closed by its
@@ -79,16 +80,23 @@ class Hunk(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Usage(msgspec.Struct, frozen=True, rename="camel"):
-    """Tokens of one answer, as the server counts them; None where it does not tell."""
+    """Tokens of one answer, as the server counts them; None where it does not tell.
+
+    `computed`: the server does not tell `cached`; it is what its prefix cache must hold if it forgot nothing.
+    """
 
     prompt: int | None = None
     cached: int | None = None
     completion: int | None = None
     reasoning: int | None = None
+    computed: bool = False
 
 
 class Metrics(msgspec.Struct, frozen=True, rename="camel"):
-    """The figures of a turn. Times in seconds; `tokens_per_second` over the time after each first token."""
+    """The figures of a turn. Times in seconds; `tokens_per_second` over the time after each first token.
+
+    `hit_share`: the part of the prompts, 0 to 1, that the servers' prefix caches held; computed where they do not tell.
+    """
 
     seconds: float = 0.0
     iterations: int = 0
@@ -100,6 +108,7 @@ class Metrics(msgspec.Struct, frozen=True, rename="camel"):
     reasoning_tokens: int = 0
     first_token_seconds: float | None = None
     tokens_per_second: float | None = None
+    hit_share: float | None = None
     cost: float | None = None
 
 
@@ -261,6 +270,42 @@ class ModelFinished(_Event, frozen=True, tag="modelFinished"):
     finish_reason: str
     usage: Usage
     seconds: float
+
+
+class ModelNotice(_Event, frozen=True, tag="modelNotice"):
+    """Something about the model or its server that a person should know; the work goes on.
+
+    `code`: tools_prompted, prompt_cut, window_corrected, endpoint_out, endpoint_back, waiting.
+    """
+
+    request: str
+    endpoint: str
+    code: str
+    message: str
+    hint: str = ""
+
+
+class EndpointStatus(_Event, frozen=True, tag="endpointStatus"):
+    """How an endpoint does, told after each request to it and when its state changes; None where it is not known.
+
+    `in_flight`, `queued` and `limit` count our own requests; `running`, `waiting`, `cache_use` (0 to 1) and
+    `hit_share` (0 to 1) are the server's figures. `first_token_seconds` and `tokens_per_second` are running means.
+    """
+
+    endpoint: str
+    model: str
+    state: Literal["ready", "failing", "out"]
+    in_flight: int
+    queued: int
+    limit: int
+    running: int | None = None
+    waiting: int | None = None
+    cache_use: float | None = None
+    hit_share: float | None = None
+    first_token_seconds: float | None = None
+    tokens_per_second: float | None = None
+    failures: int = 0
+    retry_in: float = 0.0
 
 
 class ToolStarted(_Event, frozen=True, tag="toolStarted"):
@@ -433,6 +478,8 @@ ModelEvent = (
     | ThinkingFinished
     | ItemWithdrawn
     | Failover
+    | ModelNotice
+    | EndpointStatus
     | ModelFinished
 )
 """What a model port yields: `ModelFinished` comes last, or a `ModelError` after every item has been withdrawn."""

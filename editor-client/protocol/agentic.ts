@@ -248,6 +248,30 @@ export interface EndpointReport {
   hint: string;
 }
 
+/** How an endpoint does, told after each request to it and when its state changes; None where it is not known. `in_flight`, `queued` and `limit` count our own requests; `running`, `waiting`, `cache_use` (0 to 1) and `hit_share` (0 to 1) are the server's figures. `first_token_seconds` and `tokens_per_second` are running means. */
+export interface EndpointStatus {
+  kind: "endpointStatus";
+  /** The event's place in its session, gapless. */
+  seq: number;
+  endpoint: string;
+  model: string;
+  state: "failing" | "out" | "ready";
+  inFlight: number;
+  queued: number;
+  limit: number;
+  running: number | null;
+  waiting: number | null;
+  cacheUse: number | null;
+  hitShare: number | null;
+  firstTokenSeconds: number | null;
+  tokensPerSecond: number | null;
+  failures: number;
+  retryIn: number;
+  sessionId: string;
+  turnId: string;
+  agent: string;
+}
+
 /** Something failed that a person should know of; `hint` says what to do. */
 export interface ErrorRaised {
   kind: "errorRaised";
@@ -344,7 +368,7 @@ export interface LoopDetected {
   agent: string;
 }
 
-/** The figures of a turn. Times in seconds; `tokens_per_second` over the time after each first token. */
+/** The figures of a turn. Times in seconds; `tokens_per_second` over the time after each first token. `hit_share`: the part of the prompts, 0 to 1, that the servers' prefix caches held; computed where they do not tell. */
 export interface Metrics {
   seconds: number;
   iterations: number;
@@ -356,6 +380,7 @@ export interface Metrics {
   reasoningTokens: number;
   firstTokenSeconds: number | null;
   tokensPerSecond: number | null;
+  hitShare: number | null;
   cost: number | null;
 }
 
@@ -368,6 +393,21 @@ export interface ModelFinished {
   finishReason: string;
   usage: Usage;
   seconds: number;
+  sessionId: string;
+  turnId: string;
+  agent: string;
+}
+
+/** Something about the model or its server that a person should know; the work goes on. `code`: tools_prompted, prompt_cut, window_corrected, endpoint_out, endpoint_back, waiting. */
+export interface ModelNotice {
+  kind: "modelNotice";
+  /** The event's place in its session, gapless. */
+  seq: number;
+  request: string;
+  endpoint: string;
+  code: string;
+  message: string;
+  hint: string;
   sessionId: string;
   turnId: string;
   agent: string;
@@ -799,12 +839,13 @@ export interface UndoneFile {
   reason: string;
 }
 
-/** Tokens of one answer, as the server counts them; None where it does not tell. */
+/** Tokens of one answer, as the server counts them; None where it does not tell. `computed`: the server does not tell `cached`; it is what its prefix cache must hold if it forgot nothing. */
 export interface Usage {
   prompt: number | null;
   cached: number | null;
   completion: number | null;
   reasoning: number | null;
+  computed: boolean;
 }
 
 /** Any event; `kind` tells which. */
@@ -828,6 +869,8 @@ export type Event =
   | ThinkingFinished
   | ItemWithdrawn
   | Failover
+  | ModelNotice
+  | EndpointStatus
   | ModelFinished
   | ToolStarted
   | ToolOutput

@@ -9,13 +9,14 @@ import tempfile
 
 from agentic.errors import ModelError
 from agentic.llm.endpoint import Endpoint, probe
+from agentic_server.model import endpoint_of
 from agentic_server.protocol import Check, DoctorResult, EndpointReport
 from agentic_server.settings import Settings
 
 
 async def examine(settings: Settings) -> DoctorResult:
     """Look at every endpoint at once, and at what the tools need. No completion is asked for."""
-    endpoints = [Endpoint(one.url, one.model, one.key, one.window) for one in settings.endpoints]
+    endpoints = [endpoint_of(one) for one in settings.endpoints]
     reports = await asyncio.gather(*(_endpoint(endpoint) for endpoint in endpoints))
     return DoctorResult(list(reports), [_search(), _state(settings), _python()])
 

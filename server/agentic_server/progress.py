@@ -12,6 +12,7 @@ from agentic.events import (
     Event,
     Failover,
     IterationStarted,
+    ModelNotice,
     PhaseStarted,
     PlanUpdated,
     TextDelta,
@@ -92,8 +93,10 @@ def _message(event: Event) -> str:
             return f"{event.path}: {event.outcome}"
         case PlanUpdated():
             return _line(next((step.text for step in event.steps if step.status == "in_progress"), ""))
-        case Failover() | ErrorRaised():
-            return _line(event.reason if isinstance(event, Failover) else event.message)
+        case Failover():
+            return _line(event.reason)
+        case ErrorRaised() | ModelNotice():
+            return _line(event.message)
         case _:
             return ""
 

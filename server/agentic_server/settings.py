@@ -67,6 +67,20 @@ class Endpoint(_Group, frozen=True):
     window: Annotated[
         Count | None, Meta(description="The context window in tokens, where the server does not tell or tells wrong.")
     ] = None
+    weight: Annotated[
+        Positive, Meta(description="How much of the work it gets, compared with the others, when several are free.")
+    ] = 1.0
+    max_requests: Annotated[
+        Count,
+        Meta(description="Requests in flight at once; more wait in a fair queue. For vLLM at most --max-num-seqs."),
+    ] = 8
+    tools: Annotated[
+        Literal["auto", "native", "prompted"],
+        Meta(
+            description="How tools are offered. native: by the server's tool calling; prompted: told in the prompt,"
+            " for models without it; auto: native until the server refuses it."
+        ),
+    ] = "auto"
 
 
 class Limits(_Group, frozen=True):
@@ -123,6 +137,14 @@ class Settings(_Group, frozen=True):
     ] = "ask"
     limits: Annotated[Limits, Meta(description="Where a turn must end.")] = Limits()
     deadlines: Annotated[Deadlines, Meta(description="How long to wait for an endpoint.")] = Deadlines()
+    retries: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="How often a request is sent again after a wait, when no endpoint can take it at once: after 2,"
+            " 4, 8 and then always 16 seconds.",
+        ),
+    ] = 4
     closed_files: Annotated[
         Literal["auto", "workspaceEdit", "disk"],
         Meta(

@@ -22,6 +22,7 @@ from agentic.events import (
     CouncilRevision,
     EditProposed,
     EditResolved,
+    EndpointStatus,
     ErrorRaised,
     Event,
     Failover,
@@ -29,6 +30,7 @@ from agentic.events import (
     ItemWithdrawn,
     LoopDetected,
     Metrics,
+    ModelNotice,
     ModelStarted,
     PlanUpdated,
     RecoveryTried,
@@ -197,6 +199,16 @@ class TerminalView:
         self.show_line(f"! {event.reason.rstrip('.')}; trying {where}{after}", "yellow")
 
     @render.register
+    def _(self, event: ModelNotice) -> None:
+        self.show_line(f"! {event.message}", "yellow")
+        if event.hint:
+            self.show_line(f"  {event.hint}")
+
+    @render.register
+    def _(self, event: EndpointStatus) -> None:
+        pass
+
+    @render.register
     def _(self, event: ToolStarted) -> None:
         self._titles[event.item] = event.title
         if event.tool_kind == "think":
@@ -346,11 +358,12 @@ def terminal_console() -> Console:
 
 def metrics_line(metrics: Metrics) -> str:
     """The figures of a turn on one line; what was not measured is left out."""
-    share = f", {metrics.cached_tokens / metrics.prompt_tokens:.0%} cached" if metrics.cached_tokens else ""
+    share = "" if metrics.hit_share is None else f", {metrics.hit_share:.0%} cached"
+    reasoning = f", {metrics.reasoning_tokens:,} of it reasoning" if metrics.reasoning_tokens else ""
     parts = [
         f"{metrics.seconds:.1f} s",
         f"{metrics.prompt_tokens:,} tokens in{share}",
-        f"{metrics.completion_tokens:,} out",
+        f"{metrics.completion_tokens:,} out{reasoning}",
         "" if metrics.first_token_seconds is None else f"first token after {metrics.first_token_seconds:.2f} s",
         "" if metrics.tokens_per_second is None else f"{metrics.tokens_per_second:.0f} tokens/s",
         _count(metrics.tool_calls, "tool call"),

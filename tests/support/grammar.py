@@ -21,6 +21,7 @@ from agentic.events import (
     CouncilRevision,
     EditProposed,
     EditResolved,
+    EndpointStatus,
     ErrorRaised,
     Event,
     Failover,
@@ -30,6 +31,7 @@ from agentic.events import (
     LoopDetected,
     ModelEvent,
     ModelFinished,
+    ModelNotice,
     ModelStarted,
     PhaseFinished,
     PhaseStarted,
@@ -61,6 +63,7 @@ COUNCIL = (CouncilProposal, CouncilCritique, CouncilRevision, CouncilDecision)
 DELTAS = (TextDelta, ThinkingDelta, ToolCallDelta)
 FINISHED = (TextFinished, ThinkingFinished)
 RETRIEVAL = (RetrievalProgress, RetrievalResult)
+REPORTS = (ModelNotice, EndpointStatus)
 MODEL = get_args(ModelEvent)
 INTERRUPTED = ("cancelled", "max_time")
 """Stop reasons of turns that may end in the middle of an answer, whose items then stay as they are."""
@@ -88,9 +91,22 @@ def _check_turn(events: Sequence[Numbered]) -> None:
     if last.agent != main or not isinstance(last, TurnFinished):
         fail(events[-1][0], last, f"the turnFinished of {main} as the last event of the turn")
     for name, own in agents.items():
-        _Agent(own).turn()
+        _Agent(_without_reports(own)).turn()
         if name != main:
             _check_inside_parent(name, own, events)
+
+
+def _without_reports(events: Sequence[Numbered]) -> list[Numbered]:
+    """The events without notices and figures of the model layer, which may stand anywhere in a phase."""
+    rest: list[Numbered] = []
+    inside = False
+    for index, event in events:
+        inside = isinstance(event, PhaseStarted) or (inside and not isinstance(event, PhaseFinished))
+        if not isinstance(event, REPORTS):
+            rest.append((index, event))
+        elif not inside:
+            fail(index, event, "it to stand in a phase")
+    return rest
 
 
 def _check_inside_parent(name: str, own: Sequence[Numbered], events: Sequence[Numbered]) -> None:
@@ -196,13 +212,13 @@ class _Agent:
         mine: set[str] = set()
         if self.at(FirstToken):
             self.same(self.take(FirstToken).request, request, "the first token of")
-        while self.at(*DELTAS, *FINISHED, Classified):
+        while self.at(*DELTAS, *FINISHED, Classified, ItemWithdrawn):
             if self.at(Classified):
                 self.take(Classified)
+            elif self.at(ItemWithdrawn):
+                self.withdraw(mine)
             else:
                 mine.add(self.grow())
-        while self.at(ItemWithdrawn):
-            self.withdraw(mine)
         if self.at(Failover):
             self.same(self.take(Failover).request, request, "the failover of")
         return request, mine

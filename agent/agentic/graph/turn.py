@@ -58,6 +58,8 @@ class Turn:
     _scope: asyncio.Timeout | None = None
     _tokens: int = 0
     _counted: int = 0
+    _cacheable: int = 0
+    """Prompt tokens of the answers whose part in the server's cache is known."""
 
     @property
     def origin(self) -> Origin:
@@ -100,6 +102,8 @@ class Turn:
         old, usage = self.metrics, answer.usage
         streaming = answer.seconds - (answer.first_token_seconds or 0.0)
         completion = usage.completion or 0
+        if usage.cached is not None:
+            self._cacheable += usage.prompt or 0
         rate = completion / streaming if completion and streaming > 0.01 else old.tokens_per_second
         self.metrics = Metrics(
             model_calls=old.model_calls + 1,
@@ -109,6 +113,9 @@ class Turn:
             reasoning_tokens=old.reasoning_tokens + (usage.reasoning or 0),
             first_token_seconds=old.first_token_seconds or answer.first_token_seconds,
             tokens_per_second=round(rate, 1) if rate is not None else None,
+            hit_share=round((old.cached_tokens + (usage.cached or 0)) / self._cacheable, 4)
+            if self._cacheable
+            else None,
         )
 
     def drop_pending(self, why: str) -> None:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from agentic.errors import EndpointUnreachable
 from agentic.events import ModelEvent
 from agentic.llm.endpoint import DEFAULT_WINDOW, Deadlines, Endpoint, first_reachable
-from agentic.ports.model import ModelRequest
+from agentic.llm.tokens import estimate_message
+from agentic.ports.model import Message, ModelRequest, TokenCount, ToolSpec
 
 if TYPE_CHECKING:
     from agentic.llm.openai_model import OpenAIModel
@@ -39,6 +40,9 @@ class FirstReachable:
 
             endpoint, info = await first_reachable(self._endpoints)
             self._model = OpenAIModel(endpoint, info, self._deadlines)
+
+    async def count(self, messages: Sequence[Message], tools: Sequence[ToolSpec] = ()) -> list[TokenCount]:
+        return [TokenCount(estimate_message(one)) for one in (*messages, *tools)]
 
     async def complete(self, request: ModelRequest) -> AsyncGenerator[ModelEvent]:
         await self.connect()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -33,6 +33,12 @@ class Endpoint:
     key: str = field(default="", repr=False)
     window: int | None = None
     """The context window in tokens; None asks the server."""
+    weight: float = 1.0
+    """Its share of the work, compared with the other endpoints'."""
+    max_requests: int = 8
+    """Requests in flight at once; more wait."""
+    tools: Literal["auto", "native", "prompted"] = "auto"
+    """How tools are offered; auto: natively until the server refuses it."""
 
     @property
     def base_url(self) -> str:

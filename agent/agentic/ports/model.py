@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from agentic.errors import ModelError
 from agentic.events import (
@@ -41,6 +41,19 @@ class ModelRequest:
     tools: Sequence[ToolSpec] = ()
     temperature: float | None = None
     max_tokens: int | None = None
+
+    @property
+    def conversation(self) -> tuple[str, str]:
+        """Whose prefix the server's cache holds: the session and the agent in it."""
+        return self.origin["session_id"], self.origin["agent"]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCount:
+    """How many tokens, and who says so. An estimate errs high."""
+
+    tokens: int
+    by: Literal["server", "tokenizer", "estimate"] = "estimate"
 
 
 AGAIN = "#again-"
@@ -113,7 +126,8 @@ class Model(Protocol):
 
     @property
     def window(self) -> int:
-        """The context window in tokens: prompt and answer together. Known once `connect` has returned."""
+        """The context window in tokens: prompt and answer together. Known once `connect` has returned; it may change
+        when a refusal tells a smaller one, or when only endpoints with a smaller one are left."""
         ...
 
     async def connect(self) -> None:
@@ -128,6 +142,13 @@ class Model(Protocol):
         task that reads it, closes the connection so that the server stops generating.
 
         :raises ModelError: when no attempt succeeded; every item of it has been withdrawn before.
+        """
+        ...
+
+    async def count(self, messages: Sequence[Message], tools: Sequence[ToolSpec] = ()) -> list[TokenCount]:
+        """What each message, and then each tool, adds to a prompt: one count for each, in their order.
+
+        Never fails and never waits long: what cannot be counted is estimated.
         """
         ...
 
@@ -154,6 +175,9 @@ class ScriptedModel:
 
     async def connect(self) -> None:
         return None
+
+    async def count(self, messages: Sequence[Message], tools: Sequence[ToolSpec] = ()) -> list[TokenCount]:
+        return [TokenCount(len(json.dumps(one)) // 3) for one in (*messages, *tools)]
 
     async def complete(self, request: ModelRequest) -> AsyncGenerator[ModelEvent]:
         self.requests.append(replace(request, messages=list(request.messages)))
