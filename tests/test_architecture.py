@@ -41,6 +41,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "httpx": ("agentic.llm",),
     "httpx2": ("agentic.llm",),
     "tiktoken": ("agentic.llm",),
+    "openai_harmony": ("agentic.llm",),
     "langgraph": ("agentic.graph", "agentic.runtime"),
     "watchfiles": ("agentic.context",),
     "tree_sitter": ("agentic.context",),
@@ -61,7 +62,17 @@ DOORS = {
 LONG_FILES = {"agentic.events": 550}
 """The vocabulary is one list, and is read as one."""
 
-HEAVY = ("openai", "httpx", "httpx2", "langgraph", "langchain_core", "rich", "tiktoken", "watchfiles")
+HEAVY = (
+    "openai",
+    "openai_harmony",
+    "httpx",
+    "httpx2",
+    "langgraph",
+    "langchain_core",
+    "rich",
+    "tiktoken",
+    "watchfiles",
+)
 START_PATH = ("agentic_server.app", "agentic_server.settings", "agentic_server.protocol", "agentic.events")
 
 
