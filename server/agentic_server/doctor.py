@@ -8,7 +8,8 @@ import sys
 import tempfile
 
 from agentic.errors import ModelError
-from agentic.llm.endpoint import Endpoint, probe
+from agentic.llm.endpoint import Endpoint
+from agentic.llm.probe import probe
 from agentic_server.model import endpoint_of
 from agentic_server.protocol import Check, DoctorResult, EndpointReport
 from agentic_server.settings import Settings

@@ -12,8 +12,9 @@ from support.model_server import ModelServer, Play, Reply, html, status
 
 from agentic.errors import EndpointUnreachable, RequestRefused
 from agentic.events import Origin
-from agentic.llm.endpoint import Endpoint, first_reachable, probe
+from agentic.llm.endpoint import Endpoint
 from agentic.llm.openai_model import OpenAIModel
+from agentic.llm.probe import first_reachable, probe
 from agentic.ports.model import ModelRequest
 
 ORIGIN: Origin = {"session_id": "s", "turn_id": "t", "agent": "main"}

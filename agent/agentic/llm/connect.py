@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from agentic.errors import EndpointUnreachable
 from agentic.events import ModelEvent
-from agentic.llm.endpoint import DEFAULT_WINDOW, Deadlines, Endpoint, first_reachable
+from agentic.llm.endpoint import DEFAULT_WINDOW, Deadlines, Endpoint
+from agentic.llm.probe import first_reachable
 from agentic.llm.tokens import estimate_message
 from agentic.ports.model import Message, ModelRequest, TokenCount, ToolSpec
 
