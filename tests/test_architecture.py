@@ -15,7 +15,7 @@ SOURCE_ROOTS = (ROOT / "agent", ROOT / "server")
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 40
 
-DATA = {"task", "events", "text", "change", "merge", "errors"}
+DATA = {"task", "events", "text", "json_text", "change", "merge", "errors"}
 MAY_IMPORT: dict[str, set[str]] = {
     **dict.fromkeys(DATA, DATA),
     "ports": DATA,

@@ -6,10 +6,10 @@ What is cut off is never completed: half an edit is no edit.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Collection
 from typing import Any, cast
 
+from agentic import json_text
 from agentic.errors import Refusal
 
 _ALIASES: dict[str, tuple[str, ...]] = {
@@ -30,15 +30,13 @@ _NESTED: dict[str, frozenset[str]] = {
     "edits": frozenset({"old", "new", "replace_all"}),
     "steps": frozenset({"text", "status"}),
 }
-_FENCE = re.compile(r"\s*```[\w-]*\s*\n(.*)\n\s*```\s*", re.DOTALL)
-_STRING_OR_COMMA = re.compile(r'"(?:[^"\\]|\\.)*"|,(?=\s*[}\]])', re.DOTALL)
 
 
 def repair(text: str, fields: Collection[str]) -> dict[str, Any] | Refusal:
     """The arguments as an object with the tool's own names, or bad_arguments with the place that is wrong.
 
-    Mends: no text for no arguments, a code fence, trailing commas, raw line ends in strings, JSON within a JSON
-    string, one wrapper around the arguments, other names for the same thing.
+    Mends: no text for no arguments, a code fence, what `json_text.loads` mends, JSON within a JSON string, one wrapper
+    around the arguments, other names for the same thing.
     """
     value = _parse(text)
     if isinstance(value, Refusal):
@@ -53,29 +51,15 @@ def repair(text: str, fields: Collection[str]) -> dict[str, Any] | Refusal:
 def _parse(text: str) -> Any:
     if not text.strip():
         return {}
-    fenced = _FENCE.fullmatch(text)
-    body = fenced.group(1) if fenced else text
-    mended = _STRING_OR_COMMA.sub(lambda match: match.group() if match.group() != "," else "", body)
-    for candidate in (body, mended):
-        try:
-            return json.loads(candidate, strict=False)
-        except (ValueError, RecursionError):
-            continue
-    return _not_json(mended)
-
-
-def _not_json(text: str) -> Refusal:
     try:
-        json.loads(text, strict=False)
+        return json_text.loads(text, fenced=True)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
-        near = text[max(0, error.pos - 20) : error.pos + 20]
-        cut = " The text ends there: it was cut off." if error.pos >= len(text.rstrip()) else ""
+        near = error.doc[max(0, error.pos - 20) : error.pos + 20]
+        cut = " The text ends there: it was cut off." if error.pos >= len(error.doc.rstrip()) else ""
         problem = f"The arguments are not JSON: {error.msg} at {where}, near {near!r}.{cut}"
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         problem = f"The arguments are not JSON: {error}."
-    else:
-        raise AssertionError("only text that is not JSON comes here")
     return Refusal("bad_arguments", problem, "Nothing was done. Send the whole call again as one JSON object.")
 
 
@@ -101,8 +85,8 @@ def _wrapped(values: dict[str, Any], fields: Collection[str]) -> Any:
 def _decoded(text: str) -> Any:
     """The JSON within the text; None where there is none."""
     try:
-        return json.loads(text, strict=False)
-    except (ValueError, RecursionError):
+        return json_text.loads(text)
+    except ValueError:
         return None
 
 
