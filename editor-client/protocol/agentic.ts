@@ -595,7 +595,7 @@ export interface SessionSummary {
   updated: number;
   workspace: string[];
   turns: number;
-  state: "finished" | "interrupted" | "running";
+  state: "failed" | "finished" | "interrupted" | "running";
 }
 
 /** How many sessions to list. */
@@ -905,7 +905,7 @@ export interface Commands {
   "agentic.respond": { params: RespondParams; result: RespondResult };
   /** Take back the edits of a turn. */
   "agentic.undoTask": { params: UndoTaskParams; result: UndoTaskResult };
-  /** Go on with a turn that was interrupted. */
+  /** Go on with a turn that was interrupted or failed. */
   "agentic.resume": { params: SessionParams; result: TurnIds };
   /** Copy a session, to go on differently. */
   "agentic.fork": { params: ForkParams; result: ForkResult };

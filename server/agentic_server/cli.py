@@ -45,12 +45,14 @@ def parser() -> argparse.ArgumentParser:
 
     run = add("run", help="do one task here, in the terminal", epilog=EXIT_CODES, formatter_class=_Raw)
     run.add_argument("task", nargs="+", help="what to do, in your own words")
-    run.add_argument("--json", action="store_true", help="print one event a line as JSON")
-    run.add_argument("--yes", action="store_true", help="allow everything that would be asked")
-    run.add_argument("--dir", default=".", help="the workspace (default: the current folder)")
-    run.add_argument("--thinking", action="store_true", help="show the model's reasoning in full")
     run.add_argument("--session", metavar="ID", help="go on with a session")
-    _settings_flags(run, _run)
+    _running_flags(run, _run)
+
+    resume = add(
+        "resume", help="go on with a task that was interrupted or failed", epilog=EXIT_CODES, formatter_class=_Raw
+    )
+    resume.add_argument("session", metavar="ID", help="its session; `agentic sessions` lists them")
+    _running_flags(resume, _resume)
 
     demo = add("demo", help="watch it repair a small project; needs no model")
     demo.add_argument("--record", metavar="URL", help="do it with this model server instead, and record its answers")
@@ -61,6 +63,14 @@ def parser() -> argparse.ArgumentParser:
     _settings_flags(add("doctor", help="examine the model servers and this machine"), _doctor)
     _settings_flags(add("sessions", help="list the sessions"), _sessions)
     return top
+
+
+def _running_flags(command: argparse.ArgumentParser, run: Callable[[argparse.Namespace], int]) -> None:
+    command.add_argument("--json", action="store_true", help="print one event a line as JSON")
+    command.add_argument("--yes", action="store_true", help="allow everything that would be asked")
+    command.add_argument("--dir", default=".", help="the workspace (default: the current folder)")
+    command.add_argument("--thinking", action="store_true", help="show the model's reasoning in full")
+    _settings_flags(command, run)
 
 
 def _add_recording(add: Callable[..., argparse.ArgumentParser]) -> None:
@@ -153,6 +163,12 @@ def _replay(options: argparse.Namespace) -> int:
     from agentic_server.replay import replay
 
     return replay(options.cassette, options.port)
+
+
+def _resume(options: argparse.Namespace) -> int:
+    from agentic_server.headless import resume_task
+
+    return resume_task(options, settings_flags(options))
 
 
 def _doctor(options: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from agentic.errors import AgenticError
+from agentic.ports.store import RESUMABLE
 from agentic.task import new_id
 from agentic_server import protocol as wire
 from agentic_server.doctor import examine
@@ -62,11 +63,11 @@ async def review(daemon: Daemon, params: wire.ReviewParams) -> wire.ReviewResult
 
 
 async def resume(daemon: Daemon, params: wire.SessionParams) -> wire.TurnIds:
-    """Go on with the turn that a crash interrupted."""
+    """Go on with the turn that a crash interrupted, or that an error ended."""
     settings = await daemon.settings()
     await daemon.refresh_editor()
     info = await daemon.known_session(params.session_id)
-    if info.state != "interrupted":
+    if info.state not in RESUMABLE:
         raise AgenticError(
             f"The last turn of session {info.id} is {info.state}: there is nothing to resume.",
             "Go on with agentic.runTask and this sessionId.",

@@ -9,20 +9,22 @@ import signal
 import sys
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentic.disk.journal import Journal
 from agentic.disk.workspace import DiskWorkspace
-from agentic.errors import EndpointUnreachable, SettingsError, UnknownSession
+from agentic.errors import AgenticError, EndpointUnreachable, SettingsError, UnknownSession
 from agentic.events import ErrorRaised, Event, TurnFinished
-from agentic.ports.store import LoggedEvent, SessionInfo, Store
+from agentic.ports.store import RESUMABLE, LoggedEvent, SessionInfo, Store
 from agentic.safety.paths import Roots
-from agentic.task import Task, new_id
+from agentic.task import Task, narrower, new_id
 from agentic_server.feed import Feed
 from agentic_server.protocol import MAX_TASK_CHARACTERS
 from agentic_server.settings import Settings, load_all
+from agentic_server.tasks import Begun, last_begun
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,25 +38,61 @@ UNREACHABLE, LIMIT, CANCELLED = 3, 4, 130
 
 def run_task(options: argparse.Namespace, flags: Mapping[str, object]) -> int:
     """Do one task and give the exit code. :raises AgenticError:"""
-    settings = load_all(flags=flags)
-    folder = Path(options.dir).resolve()
-    if not folder.is_dir():
-        raise SettingsError(f"--dir {options.dir} is no folder.", "Name the folder to work in.")
-    if str(folder) != os.fsencode(folder).decode("utf-8", "replace"):
-        raise SettingsError(f"The folder's name is not readable text: {str(folder)!r}.", "Rename it to UTF-8.")
+    settings, folder = load_all(flags=flags), _folder(options.dir)
     # Whatever the locale, a terminal sends UTF-8.
     text = os.fsencode(" ".join(options.task)).decode("utf-8", "replace")
     if not text.strip() or len(text) > MAX_TASK_CHARACTERS:
         raise SettingsError("The task is empty or longer than 1,000,000 characters.", "Say what to do in a few words.")
-    task = Task(
+    task = _task(text, options.session or new_id("s"), settings)
+    return asyncio.run(_run(task, folder, settings, options))
+
+
+def resume_task(options: argparse.Namespace, flags: Mapping[str, object]) -> int:
+    """Go on with the last turn of a session, which was interrupted or failed, and give the exit code.
+
+    :raises AgenticError: there is no such session, or its last turn came to an end.
+    """
+    settings, folder = load_all(flags=flags), _folder(options.dir)
+    begun = asyncio.run(_begun(options.session, settings))
+    task = replace(_task(begun.text, options.session, settings), mode=narrower(begun.mode, settings.mode))
+    return asyncio.run(_run(task, folder, settings, options, resumed=True))
+
+
+def _folder(given: str) -> Path:
+    folder = Path(given).resolve()
+    if not folder.is_dir():
+        raise SettingsError(f"--dir {given} is no folder.", "Name the folder to work in.")
+    if str(folder) != os.fsencode(folder).decode("utf-8", "replace"):
+        raise SettingsError(f"The folder's name is not readable text: {str(folder)!r}.", "Rename it to UTF-8.")
+    return folder
+
+
+def _task(text: str, session: str, settings: Settings) -> Task:
+    return Task(
         text=text,
-        session=options.session or new_id("s"),
+        session=session,
         turn=new_id("t"),
         mode=settings.mode,
         limits=settings.task_limits(),
         prices=settings.task_prices(),
     )
-    return asyncio.run(_run(task, folder, settings, options))
+
+
+async def _begun(session: str, settings: Settings) -> Begun:
+    """What the session's last turn began with. :raises AgenticError: it is not to be resumed."""
+    from agentic.store.sqlite import SqliteStore
+
+    store = await SqliteStore.open(settings.database())
+    try:
+        info = await store.session(session)
+        if info.state not in RESUMABLE:
+            raise AgenticError(
+                f"The last turn of session {info.id} is {info.state}: there is nothing to resume.",
+                f'Go on with: agentic run --session {info.id} "…"',
+            )
+        return last_begun(await store.events(session))
+    finally:
+        await store.aclose()
 
 
 def doctor(flags: Mapping[str, object]) -> int:
@@ -103,15 +141,17 @@ async def _sessions(settings: Settings) -> list[SessionInfo]:
         await store.aclose()
 
 
-async def _run(task: Task, folder: Path, settings: Settings, options: argparse.Namespace) -> int:
-    from agentic.runtime import run
+async def _run(
+    task: Task, folder: Path, settings: Settings, options: argparse.Namespace, *, resumed: bool = False
+) -> int:
+    from agentic.runtime import resume, run
     from agentic_server.terminal_asker import TerminalAsker
 
     asker = TerminalAsker(sys.stdin, sys.stdout, options.yes)
     async with _ports(task, folder, settings, asker) as ports:
         if options.session and options.session not in {info.id for info in await ports.store.sessions(10_000)}:
             raise UnknownSession(f"There is no session {options.session}.", "List them with: agentic sessions")
-        running = run(task, ports)
+        running = resume(task, ports) if resumed else run(task, ports)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, running.cancel)
@@ -166,6 +206,8 @@ async def _show(running: Run, store: Store, asker: TerminalAsker, options: argpa
     feed.flush()
     if view is not None:
         view.close()
+        if code in (1, UNREACHABLE):
+            view.show_line(f"Go on with: agentic resume {running.task.session}")
     return code
 
 

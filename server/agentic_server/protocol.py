@@ -189,7 +189,7 @@ class SessionSummary(_Wire, frozen=True):
     updated: float
     workspace: list[str]
     turns: int
-    state: Literal["running", "finished", "interrupted"]
+    state: Literal["running", "finished", "failed", "interrupted"]
 
 
 class SessionsResult(_Wire, frozen=True):
@@ -349,7 +349,7 @@ COMMANDS: dict[str, CommandSpec] = {
     "agentic.steer": CommandSpec(SteerParams, SteerResult, "Add a message to a running turn."),
     "agentic.respond": CommandSpec(RespondParams, RespondResult, "Answer a question or a request for approval."),
     "agentic.undoTask": CommandSpec(UndoTaskParams, UndoTaskResult, "Take back the edits of a turn."),
-    "agentic.resume": CommandSpec(SessionParams, TurnIds, "Go on with a turn that was interrupted."),
+    "agentic.resume": CommandSpec(SessionParams, TurnIds, "Go on with a turn that was interrupted or failed."),
     "agentic.fork": CommandSpec(ForkParams, ForkResult, "Copy a session, to go on differently."),
     "agentic.sessions": CommandSpec(SessionsParams, SessionsResult, "List the sessions."),
     "agentic.transcript": CommandSpec(SessionParams, TranscriptResult, "Read a whole conversation back."),

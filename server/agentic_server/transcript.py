@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from agentic.context.history import COMPACTION
 from agentic.context.prompts import load
 from agentic.llm.tokens import estimate_messages
 from agentic.ports.model import Message
@@ -14,7 +15,8 @@ from agentic_server.protocol import TranscriptCall, TranscriptMessage, Transcrip
 def transcript_of(info: SessionInfo, messages: Sequence[tuple[str, Message]]) -> TranscriptResult:
     """The session's messages, the system message first. `tokens` are estimates that err high."""
     system: Message = {"role": "system", "content": load("system")}
-    return TranscriptResult(info.id, info.title, [_line(turn, message) for turn, message in [("", system), *messages]])
+    said = [(turn, message) for turn, message in messages if message["role"] != COMPACTION]
+    return TranscriptResult(info.id, info.title, [_line(turn, message) for turn, message in [("", system), *said]])
 
 
 def _line(turn: str, message: Message) -> TranscriptMessage:

@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from agentic.errors import StoreError, UnknownSession
@@ -36,7 +37,7 @@ def started(turn: str = "t1", agent: str = "main") -> Event:
     return TurnStarted(**origin(turn=turn, agent=agent), text="do it", mode="ask")
 
 
-def finished(turn: str = "t1", agent: str = "main") -> Event:
+def finished(turn: str = "t1", agent: str = "main") -> TurnFinished:
     return TurnFinished(**origin(turn=turn, agent=agent), stop_reason="end_turn", summary="done", metrics=Metrics())
 
 
@@ -88,6 +89,8 @@ async def test_the_state_of_a_session_is_that_of_its_last_turn(store: Store) -> 
     assert await state() == ("finished", 1)
     store.append(started("t2"))
     assert await state() == ("running", 2)
+    store.append(msgspec.structs.replace(finished("t2"), stop_reason="error"))
+    assert await state() == ("failed", 2)
 
 
 async def test_a_sub_agent_neither_begins_nor_ends_the_turn(store: Store) -> None:

@@ -301,10 +301,34 @@ async def command(terminal: Terminal, *arguments: str) -> Ran:
     process = await asyncio.create_subprocess_exec(
         *python("-m", "agentic_server", *arguments),
         env={"PATH": "/usr/bin:/bin", **environment(terminal.folder)},
+        cwd=terminal.workspace,
         stdout=PIPE,
         stderr=PIPE,
     )
     return await ended(process)
+
+
+async def test_a_failed_task_is_taken_up_again_where_it_stood(terminal: Terminal) -> None:
+    refused = status(400, {"error": {"message": "the model is not loaded any more"}})
+    terminal.model.play(Reply(work("I read."), calls=[("read_file", {"path": "a.py"})]), refused)
+    failed = await terminal.run("--mode", "accept-edits", "make a a b in a.py")
+    assert failed.code == 1
+    session = failed.out.split("agentic resume ")[1].split()[0]
+    listed = await command(terminal, "sessions")
+    assert f"{session}  " in listed.out
+    assert "failed" in listed.out
+    terminal.model.play(edit("a.py", "a", "b"), Reply("Made a a b."))
+    resumed = await command(
+        terminal, "resume", session, "--json", "--mode", "accept-edits", "--base-url", terminal.model.url
+    )
+    assert resumed.code == 0
+    check_grammar(resumed.events)
+    assert (terminal.workspace / "a.py").read_text() == "b\n"
+    roles = [message["role"] for message in terminal.model.requests[0]["messages"]]
+    assert roles == ["system", "user", "assistant", "tool", "user"]
+    again = await command(terminal, "resume", session, "--base-url", terminal.model.url)
+    assert again.code == 1
+    assert "there is nothing to resume" in again.err
 
 
 async def test_doctor_tells_of_a_state_folder_that_cannot_be_made(terminal: Terminal) -> None:

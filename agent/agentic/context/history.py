@@ -1,6 +1,7 @@
-"""The conversation: append only, logged whole, repaired only in what the server is sent.
+"""The conversation: append only, logged whole, repaired and compacted only in what the server is sent.
 
 The list that `for_server` returns only ever grows at its end, so that a server's prefix cache holds all but the tail.
+The one exception are compaction points, each of which is logged, so that a later turn sends the same bytes again.
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ from collections.abc import Iterable, Sequence
 
 from agentic.ports.model import Answer, Message
 from agentic.ports.store import Store
+
+COMPACTION = "compaction"
+"""The role of a logged compaction point: no message, but what became of those before it."""
 
 INTERRUPTED = "Interrupted: it is not known whether this call took effect. Look before you repeat it."
 
@@ -32,6 +36,9 @@ class History:
         """Take up what the log holds of the session. A call without a result gets one that says so."""
         past = [message for _, message in await self._store.messages(self._session)]
         for message in past:
+            if message["role"] == COMPACTION:
+                self._messages = _rebuilt(self._messages, message["view"])
+                continue
             if message["role"] != "tool":
                 self._close_calls(INTERRUPTED)
             self._messages.append(_for_server(message))
@@ -55,6 +62,13 @@ class History:
     def add_result(self, call_id: str, text: str) -> None:
         self._append({"role": "tool", "tool_call_id": call_id, "content": text})
 
+    def compact(self, messages: Sequence[Message]) -> None:
+        """Send these instead from now on: some of the present messages themselves, and new ones in others' places."""
+        places = {id(message): place for place, message in enumerate(self._messages)}
+        view = [places.get(id(message), message) for message in messages]
+        self._store.add_message(self._session, self._turn, {"role": COMPACTION, "view": view})
+        self._messages = list(messages)
+
     def _append(self, message: Message) -> None:
         self._store.add_message(self._session, self._turn, message)
         self._messages.append(_for_server(message))
@@ -74,6 +88,11 @@ def open_calls(messages: Sequence[Message]) -> list[str]:
             calls: Iterable[Message] = message.get("tool_calls") or ()
             return [call["id"] for call in calls if call["id"] not in answered]
     return []
+
+
+def _rebuilt(messages: Sequence[Message], view: Sequence[int | Message]) -> list[Message]:
+    """The messages after a compaction point; a number stands for the message that was at that place."""
+    return [messages[one] if isinstance(one, int) else one for one in view]
 
 
 def _for_server(message: Message) -> Message:

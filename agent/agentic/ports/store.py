@@ -15,7 +15,8 @@ from agentic.errors import StoreError, UnknownSession
 from agentic.events import Event, TurnFinished, TurnStarted, encode
 from agentic.ports.model import Message
 
-TurnState = Literal["running", "finished", "interrupted"]
+TurnState = Literal["running", "finished", "failed", "interrupted"]
+RESUMABLE: tuple[TurnState, ...] = ("interrupted", "failed")
 IntentState = Literal["prepared", "done", "failed", "undone"]
 
 
@@ -30,7 +31,7 @@ class SessionInfo:
     workspace: Sequence[str]
     turns: int
     state: TurnState
-    """`interrupted`: its last turn never finished and its daemon is gone."""
+    """`failed`: an error ended its last turn. `interrupted`: that never finished, and its daemon is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,8 @@ class Store(Protocol):
     def append(self, event: Event) -> LoggedEvent:
         """Log an event and give it its `seq`. Never blocks; `flush` tells whether it has landed.
 
-        The main agent's `TurnStarted` marks its turn as running under this process, its `TurnFinished` as finished.
+        The main agent's `TurnStarted` marks its turn as running under this process, its `TurnFinished` as finished or
+        failed.
         :raises UnknownSession: the session has not been opened.
         """
         ...
@@ -148,6 +150,11 @@ def _last_state(session: _Session) -> TurnState:
     return next(reversed(session.turns.values())) if session.turns else "finished"
 
 
+def state_after(finished: TurnFinished) -> TurnState:
+    """The state of a turn that ended so."""
+    return "failed" if finished.stop_reason == "error" else "finished"
+
+
 class MemoryStore:
     """The double: everything in memory."""
 
@@ -175,7 +182,7 @@ class MemoryStore:
         if isinstance(event, TurnStarted) and event.agent == "main":
             session.turns[event.turn_id] = "running"
         if isinstance(event, TurnFinished) and event.agent == "main":
-            session.turns[event.turn_id] = "finished"
+            session.turns[event.turn_id] = state_after(event)
         logged = LoggedEvent(len(session.events) + 1, encode(event))
         session.events.append(logged)
         session.updated = time.time()

@@ -20,7 +20,7 @@ INSERT_MESSAGE = "INSERT INTO messages (session, n, turn, body) VALUES (?, ?, ?,
 START_TURN = """INSERT INTO turns (session, id, state, owner, started) VALUES (?, ?, 'running', ?, ?)
     ON CONFLICT (session, id) DO UPDATE SET
         state = 'running', owner = excluded.owner, started = excluded.started, finished = NULL"""
-FINISH_TURN = "UPDATE turns SET state = 'finished', finished = ? WHERE session = ? AND id = ?"
+FINISH_TURN = "UPDATE turns SET state = ?, finished = ? WHERE session = ? AND id = ?"
 
 _KEPT_POSITIONS = 3
 _SESSION = """

@@ -17,7 +17,7 @@ import msgspec
 from agentic.errors import UnknownSession
 from agentic.events import Event, TurnFinished, TurnStarted, encode, kind_of
 from agentic.ports.model import Message
-from agentic.ports.store import Intent, IntentState, LoggedEvent, SessionInfo
+from agentic.ports.store import Intent, IntentState, LoggedEvent, SessionInfo, state_after
 from agentic.store import queries
 from agentic.store.owner import this_process
 from agentic.store.queries import Counters
@@ -79,7 +79,7 @@ class SqliteStore:
         if isinstance(event, TurnStarted) and event.agent == "main":
             self._writer.put(queries.START_TURN, session, turn, self._owner, now)
         elif isinstance(event, TurnFinished) and event.agent == "main":
-            self._writer.put(queries.FINISH_TURN, now, session, turn)
+            self._writer.put(queries.FINISH_TURN, state_after(event), now, session, turn)
         return LoggedEvent(seq, body)
 
     async def flush(self) -> None:
