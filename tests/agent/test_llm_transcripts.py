@@ -1,0 +1,55 @@
+"""Every recorded response of a real server, replayed byte for byte, against what it has to become."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import pytest
+from support.model_server import ModelServer, recorded
+from support.outcomes import Outcome, ask, check
+from support.recordings import STREAMS, Recording, recordings
+
+from agentic.llm.endpoint import Endpoint, EndpointInfo
+from agentic.llm.openai_model import OpenAIModel
+
+SLICINGS = 3
+"""How often each recording is replayed, sliced at other places each time."""
+
+
+async def replay(recording: Recording, slices: list[int]) -> Outcome:
+    async with ModelServer([recorded(recording.raw, slices)]) as server:
+        info = EndpointInfo(server.url, "tiny", 4096, models=("tiny",))
+        model = OpenAIModel(Endpoint(server.url), info, attempts=1)
+        outcome = await ask(model)
+        await model.aclose()
+    check(outcome)
+    return outcome
+
+
+@pytest.mark.parametrize("name", recordings())
+async def test_a_recording_becomes_what_it_has_to_however_it_is_sliced(name: str) -> None:
+    recording = recordings()[name]
+    rng = random.Random(name)
+    for number in range(SLICINGS):
+        outcome = await replay(recording, recording.slices(rng) if number else [])
+        if recording.is_answer:
+            assert outcome.error is None
+            assert shape(outcome) == recording.outcome
+        else:
+            assert type(outcome.error).__name__ == recording.outcome["error"]
+            assert recording.outcome.get("says", "") in str(outcome.error)
+
+
+def shape(outcome: Outcome) -> dict[str, object]:
+    """The answer as the table writes it: what is empty is left out."""
+    usage = outcome.answer.usage
+    counts = [usage.prompt, usage.cached, usage.completion, usage.reasoning]
+    whole = {**outcome.content, "usage": counts if any(count is not None for count in counts) else []}
+    return {key: value for key, value in whole.items() if value}
+
+
+def test_there_is_an_outcome_for_each_recording_and_a_recording_for_each_outcome() -> None:
+    assert json.loads((STREAMS / "outcomes.json").read_text()).keys() == recordings().keys()
+    assert len(recordings()) >= 80
+    assert sum(len(recording.raw) for recording in recordings().values()) > 200_000
