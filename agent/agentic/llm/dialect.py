@@ -213,7 +213,7 @@ def _with_short_ids(message: Message) -> Message:
 
 
 def _short(call_id: str) -> str:
-    return hashlib.sha256(call_id.encode()).hexdigest()[:9]
+    return hashlib.sha256(call_id.encode("utf-8", "replace")).hexdigest()[:9]
 
 
 def _taking_turns(messages: Sequence[Message]) -> list[Message]:
