@@ -239,7 +239,7 @@ async def test_an_overflow_is_known_by_its_words_whatever_its_status(answer: Pla
 @pytest.mark.parametrize("name", ["vllm-err_ctx_prompt_stream", "llama-server-err_ctx_prompt_stream"])
 async def test_the_window_is_corrected_from_the_refusals_words(name: str) -> None:
     async with ModelServer([recording(name)]) as server:
-        model = OpenAIModel(Endpoint(server.url), EndpointInfo(server.url, "tiny", 32768, window_known=False))
+        model = OpenAIModel(Endpoint(server.url), EndpointInfo(server.url, "tiny", 32768, window_source="guess"))
         await ask(model)
         await model.aclose()
     assert model.window == 4096

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Literal, Self
 
+from support.prompts import assert_append_only, on_the_wire
+
 Json = dict[str, Any]
 Ending = Literal["end", "cut", "stall", "drip"]
 """How a stream stops: end: as HTTP wants it; cut: the connection is closed; stall: nothing more comes, the connection
@@ -118,13 +120,17 @@ class Connection:
 
 @dataclass
 class ModelServer:
-    """Serves the script on a free port of this machine. `models` and `props` are what is told about the model."""
+    """Serves the script on a free port of this machine. `models` and `props` are what is told about the model.
+
+    `pages` answers other paths: a dict as JSON, text as it is.
+    """
 
     script: Iterable[Answer] | Callable[[Json], Answer]
     models: Json | Play = field(
         default_factory=lambda: {"object": "list", "data": [{"id": "tiny", "owned_by": "vllm", "max_model_len": 8192}]}
     )
     props: Json | None = None
+    pages: dict[str, Json | str | Play] = field(default_factory=dict[str, "Json | str | Play"])
     requests: list[Json] = field(default_factory=list[Json])
     bodies: list[bytes] = field(default_factory=list[bytes])
     headers: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
@@ -134,6 +140,8 @@ class ModelServer:
     """Set when a client closed its connection before its answer was whole."""
     request_seen: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when a chat completion was asked for."""
+    compactions: int | None = 0
+    """How many prompts are no continuation of one sent before; None where that is the client's own business."""
 
     @property
     def url(self) -> str:
@@ -153,11 +161,13 @@ class ModelServer:
         self._port = self._server.sockets[0].getsockname()[1]
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._server.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if kind is None and self.compactions is not None:
+            assert_append_only(map(on_the_wire, self.bodies), self.compactions)
 
     def hang_up(self) -> None:
         """Close every connection that waits for a request, as servers do when they are restarted."""
@@ -210,6 +220,9 @@ class ModelServer:
         return play.ending == "end" and play.keep_alive
 
     def _answer(self, path: str, body: bytes) -> Play:
+        if path in self.pages:
+            page = self.pages[path]
+            return page if isinstance(page, Play) else status(200, page)
         if path == "/health":
             return status(200, {})
         if path == "/v1/models":

@@ -8,6 +8,10 @@ from typing import Literal
 DEFAULT_WINDOW = 32_768
 """The window that is assumed, in tokens, where the server does not tell."""
 
+WindowSource = Literal["set", "served", "slot", "runtime", "modelfile", "default", "guess"]
+"""Where the figure came from: the settings; what the server serves, or one of its slots; the model as it is loaded; its
+Modelfile; the server's own default; our assumption."""
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
@@ -50,11 +54,24 @@ class Deadlines:
 
 @dataclass(frozen=True, slots=True)
 class EndpointInfo:
-    """What an endpoint said about itself. `window` in tokens, a guess unless `window_known`; `server` may be empty."""
+    """What an endpoint said about itself.
+
+    `window` in tokens. `server` is vllm, llama.cpp, ollama, sglang, lmstudio or tgi, and empty for any other.
+    `slots`: the requests that a llama.cpp server works on at once; `window` is that of one of them.
+    `trained_window`: the longest that the model was made for, where the server serves less.
+    """
 
     url: str
     model: str
     window: int = DEFAULT_WINDOW
     server: str = ""
-    window_known: bool = True
+    window_source: WindowSource = "served"
     models: tuple[str, ...] = ()
+    version: str = ""
+    slots: int | None = None
+    trained_window: int | None = None
+
+    @property
+    def window_known(self) -> bool:
+        """Whether the window was set or told, not assumed."""
+        return self.window_source not in ("default", "guess")
