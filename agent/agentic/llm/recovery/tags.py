@@ -1,0 +1,103 @@
+"""Calls between tags: Hermes and Qwen, Qwen3-Coder, Llama's function tag, GLM, MiniMax, Seed, DeepSeek's DSML."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from agentic.llm.recovery.cursor import Cursor
+from agentic.llm.recovery.toolbox import RecoveredCall
+from agentic.llm.recovery.values import Calls, Layout, arguments_call, json_calls, tagged_arguments
+
+_PARAMETERS = Layout("<parameter=", ">", "</parameter>", ("</function>",))
+_GLM = Layout("<arg_key>", "</arg_key>", "</arg_value>", ("</tool_call>",), "<arg_value>")
+_INVOKE = Layout('<parameter name="', ">", "</parameter>", ("</invoke>",))
+_DSML = Layout('<|DSML|parameter name="', ">", "</|DSML|parameter>", ("</|DSML|invoke>",))
+
+
+def tool_call(cursor: Cursor) -> Calls:
+    """`<tool_call>` around JSON, around a function tag, or around GLM's name and pairs."""
+    cursor.take("<tool_call>")
+    cursor.spaces()
+    if cursor.at_end:
+        cursor.more()
+    if cursor.looks_at("{") or cursor.looks_at("["):
+        calls = json_calls(cursor)
+        cursor.close("</tool_call>")
+        return calls
+    if cursor.looks_at("<"):
+        calls = (_function(cursor),)
+        cursor.close("</tool_call>")
+        return calls
+    return (tagged_arguments(cursor, cursor.name(), _GLM),)
+
+
+def function(cursor: Cursor) -> Calls:
+    """A function tag of its own: Llama's with JSON in it, or Qwen3-Coder's whose opening `<tool_call>` was lost."""
+    call = _function(cursor)
+    cursor.spaces()
+    cursor.maybe("</tool_call>")
+    return (call,)
+
+
+def seed(cursor: Cursor) -> Calls:
+    """Seed-OSS: function tags within `<seed:tool_call>`."""
+    cursor.take("<seed:tool_call>")
+    return _several(cursor, "</seed:tool_call>", _function)
+
+
+def minimax(cursor: Cursor) -> Calls:
+    """MiniMax M2: invocations within `<minimax:tool_call>`."""
+    cursor.take("<minimax:tool_call>")
+    return _several(cursor, "</minimax:tool_call>", lambda inner: _invoke(inner, "<invoke", _INVOKE))
+
+
+def invocations(cursor: Cursor) -> Calls:
+    """Invocations within `<function_calls>`."""
+    cursor.take("<function_calls>")
+    return _several(cursor, "</function_calls>", lambda inner: _invoke(inner, "<invoke", _INVOKE))
+
+
+def invoke(cursor: Cursor) -> Calls:
+    """An invocation whose surroundings were lost."""
+    call = _invoke(cursor, "<invoke", _INVOKE)
+    cursor.spaces()
+    cursor.maybe("</minimax:tool_call>", "</function_calls>")
+    return (call,)
+
+
+def dsml(cursor: Cursor) -> Calls:
+    """DeepSeek V3.2 and V4: invocations in the DSML name space, with or without what is around them."""
+    outer = cursor.maybe("<|DSML|function_calls>", "<|DSML|tool_calls>")
+    if not outer:
+        return (_invoke(cursor, "<|DSML|invoke", _DSML),)
+    return _several(cursor, "</" + outer[1:], lambda inner: _invoke(inner, "<|DSML|invoke", _DSML))
+
+
+def _function(cursor: Cursor) -> RecoveredCall:
+    cursor.take("<function=")
+    name = cursor.name()
+    cursor.spaces()
+    cursor.take(">")
+    cursor.spaces()
+    if cursor.looks_at("{"):
+        call = arguments_call(cursor, name)
+        cursor.close("</function>", "<function>")
+        return call
+    return tagged_arguments(cursor, name, _PARAMETERS)
+
+
+def _invoke(cursor: Cursor, opening: str, layout: Layout) -> RecoveredCall:
+    cursor.take(f'{opening} name="')
+    name = cursor.name()
+    cursor.take('">')
+    return tagged_arguments(cursor, name, layout)
+
+
+def _several(cursor: Cursor, closing: str, one: Callable[[Cursor], RecoveredCall]) -> Calls:
+    """One call after another up to the closing tag."""
+    calls: list[RecoveredCall] = []
+    while True:
+        cursor.spaces()
+        if calls and ((cursor.final and cursor.at_end) or cursor.maybe(closing)):
+            return tuple(calls)
+        calls.append(one(cursor))
