@@ -35,6 +35,7 @@ from agentic.events import (
 )
 from agentic.graph.build import ENTRY_AND_EXIT, Graph, compiled
 from agentic.graph.turn import Ports, Turn, TurnEnded
+from agentic.graph.window import PromptWindow
 from agentic.task import StopReason, Task, title_of
 
 log = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ class Run:
         self.task = task
         self._resume = resume
         history = History(ports.store, task.session, task.turn, load("system"))
-        self._turn = Turn(task, ports, history)
+        self._turn = Turn(task, ports, history, PromptWindow(ports.model, history))
         self._events = self._play()
         self._state: TurnState = fresh()
         self._iterations = 0

@@ -14,11 +14,12 @@ from agentic.change import Snapshot
 from agentic.context.history import INTERRUPTED
 from agentic.context.prompts import load
 from agentic.control.state import LOOP_STOP
-from agentic.errors import EndpointUnreachable, Refusal, StoreError, StreamBroken
+from agentic.errors import ContextOverflow, EndpointUnreachable, Refusal, StoreError, StreamBroken
 from agentic.events import (
     Answered,
     BudgetWarning,
     Classified,
+    Compacted,
     EditResolved,
     ErrorRaised,
     Event,
@@ -271,11 +272,37 @@ async def test_an_answer_that_was_cut_at_its_token_limit_runs_no_call() -> None:
     assert "token limit" in played.model.requests[1].messages[-2]["content"]
 
 
-async def test_a_full_window_ends_the_turn_by_name() -> None:
-    stage = Stage({"a.py": "some words\n" * 800}, window=4_096)
-    played = await stage.play("Look", [Say(work(), [READ])])
+async def test_a_full_window_is_made_room_in_and_the_turn_goes_on() -> None:
+    stage = Stage({"a.py": "some words\n" * 800}, window=8_192)
+    reads = [Say("", [("read_file", {"path": "a.py", "offset": first, "limit": 150})]) for first in range(1, 160, 20)]
+    played = await stage.play("Look", [Say(work(), [READ]), *reads, Say("Done.")])
+    assert played.finished.stop_reason == "end_turn"
+    compacted = played.of(Compacted)
+    assert 1 <= len(compacted) < len(reads)
+    assert all(one.after < one.before for one in compacted)
+    last = played.model.requests[-1]
+    assert sum(count.tokens for count in await played.model.count(last.messages, last.tools)) < 8_192 * 3 // 4
+    assert last.messages[0]["role"] == "system"
+    assert "Look" in last.messages[1]["content"]
+    logged = [message for _, message in await played.store.messages("s")]
+    assert sum(message["role"] == "tool" for message in logged) == len(reads) + 1
+
+
+async def test_a_prompt_that_the_server_finds_too_long_is_shortened_and_sent_once_more() -> None:
+    overflow = ContextOverflow("The prompt does not fit.")
+    stage = Stage({"a.py": "some words\n" * 700})
+    played = await stage.play("Look", [Say(work(), [READ]), Say(error=overflow), Say("Done.")])
+    assert played.finished.summary == "Done."
+    assert len(played.of(Compacted)) == 1
+    twice = await stage.play("Look", [Say(work(), [READ]), Say(error=overflow), Say(error=overflow)])
+    assert twice.of(ErrorRaised)[0].code == "context_overflow"
+
+
+async def test_a_window_that_is_too_small_for_the_task_ends_the_turn_by_name() -> None:
+    played = await Stage(FILES, window=2_048).play("Look", [Say("unused")])
     assert played.of(ErrorRaised)[0].code == "context_overflow"
     assert played.finished.stop_reason == "error"
+    assert played.model.requests == []
 
 
 async def test_steering_reaches_the_model_before_its_next_answer() -> None:

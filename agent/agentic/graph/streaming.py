@@ -10,6 +10,7 @@ import msgspec
 from agentic.control.triage import Classification, Splitter
 from agentic.errors import ContextOverflow
 from agentic.events import (
+    Compacted,
     Event,
     ItemWithdrawn,
     ModelEvent,
@@ -30,11 +31,23 @@ async def ask(turn: Turn, view: View | None = None) -> Answer:
 
     Cancelled in the middle, its texts are finished as they stand and kept in the conversation; its calls are withdrawn.
 
-    :raises ModelError: no answer could be had (see `ports.model.Model.complete`), or the conversation fills the window.
+    A conversation that fills the window is shortened first; and once more where the server still finds it too long.
+
+    :raises ModelError: no answer could be had (see `ports.model.Model.complete`).
     """
     view = view or View()
-    answer = Answer()
-    request = ModelRequest(turn.origin, turn.history.for_server, tool_specs(), max_tokens=_room(turn))
+    await _make_room(turn)
+    try:
+        return await _stream(turn, view)
+    except ContextOverflow:
+        await _make_room(turn, refused=True)
+        return await _stream(turn, view)
+
+
+async def _stream(turn: Turn, view: View) -> Answer:
+    answer, messages = Answer(), turn.history.for_server
+    room, held = await turn.window.room(turn.task.limits.answer_tokens), len(messages)
+    request = ModelRequest(turn.origin, messages, tool_specs(), max_tokens=room)
     try:
         async with aclosing(turn.ports.model.complete(request)) as stream:
             async for event in stream:
@@ -48,8 +61,17 @@ async def ask(turn: Turn, view: View | None = None) -> Answer:
             if answer.text:
                 turn.history.add_answer(answer, with_calls=False)
     turn.count(answer)
+    turn.window.told(answer.usage, held)
     turn.history.add_answer(answer)
     return answer
+
+
+async def _make_room(turn: Turn, *, refused: bool = False) -> None:
+    """Shorten a conversation that leaves too little of the window for an answer. :raises ContextOverflow:"""
+    shortened = await turn.window.fit(turn.task.limits.answer_tokens, refused=refused)
+    if shortened is not None:
+        before, after = shortened
+        turn.emit(Compacted(**turn.origin, before=before, after=after))
 
 
 class View:
@@ -118,21 +140,6 @@ class TriageView(View):
             self.text += visible
             events += super().show(msgspec.structs.replace(delta, text=visible))
         return events
-
-
-def _room(turn: Turn) -> int:
-    """How many tokens the answer may have: what the prompt leaves of the window.
-
-    :raises ContextOverflow: when that is less than an eighth of it.
-    """
-    window = turn.ports.model.window
-    room = window - turn.prompt_tokens()
-    if room < window // 8:
-        raise ContextOverflow(
-            f"The conversation fills the model's window of {window} tokens.",
-            "Start a new session, or serve the model with a larger window.",
-        )
-    return min(room, turn.task.limits.answer_tokens)
 
 
 def _closing(delta: TextDelta | ThinkingDelta | ToolCallDelta) -> Event:

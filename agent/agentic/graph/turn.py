@@ -11,13 +11,12 @@ from dataclasses import dataclass, field
 from agentic.context.history import History
 from agentic.control.triage import Classification
 from agentic.events import Event, ItemWithdrawn, Metrics, Origin, Phase, PhaseFinished, PhaseStarted, PlanStep
-from agentic.llm.tokens import estimate_messages
+from agentic.graph.window import PromptWindow
 from agentic.ports.asker import Asker
 from agentic.ports.model import Answer, Model, ToolCall
 from agentic.ports.store import Store
 from agentic.ports.workspace import Workspace
 from agentic.task import StopReason, Task
-from agentic.tools.registry import tool_specs
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +36,7 @@ class Turn:
     task: Task
     ports: Ports
     history: History
+    window: PromptWindow
     emit: Callable[[Event], None] = lambda event: None
     pending: list[ToolCall] = field(default_factory=list[ToolCall])
     """Calls of the last answer that have not been run yet."""
@@ -56,8 +56,6 @@ class Turn:
     started: float = field(default_factory=time.monotonic)
     cancelled: bool = False
     _scope: asyncio.Timeout | None = None
-    _tokens: int = 0
-    _counted: int = 0
     _cacheable: int = 0
     """Prompt tokens of the answers whose part in the server's cache is known."""
 
@@ -124,13 +122,6 @@ class Turn:
             self.emit(ItemWithdrawn(**self.origin, item=call.id))
             self.history.add_result(call.server_id, why)
         self.pending = []
-
-    def prompt_tokens(self) -> int:
-        """The next prompt's length: an estimate that errs high. Each message is counted once."""
-        messages = self.history.for_server
-        self._tokens += estimate_messages(messages[self._counted :], () if self._counted else tool_specs())
-        self._counted = len(messages)
-        return self._tokens
 
     def _why(self) -> StopReason:
         return "cancelled" if self.cancelled else "max_time"
