@@ -94,6 +94,14 @@ LESSONS: list[tuple[int, str, dict[str, Any]]] = [
         " unsupported)]",
         {"reasoning": ""},
     ),
+    # ggml-org/llama.cpp#19702, openclaw/openclaw#6514 (gpt-oss)
+    (
+        500,
+        LLAMA_TEMPLATE + "Cannot pass both content and thinking in an assistant message with tool calls!",
+        {"reasoning_with_text": False},
+    ),
+    # FlowiseAI/Flowise#5046, huggingface/smolagents#1671
+    (400, "Unsupported parameter: 'stop' is not supported with this model.", {"stop": False}),
     # earendil-works/pi#3636 (DeepSeek)
     (
         400,
@@ -110,7 +118,7 @@ LESSONS: list[tuple[int, str, dict[str, Any]]] = [
         " except for tool calls and results.",
         {"alternating": True},
     ),
-    # mistral-common
+    # vllm-project/vllm#9019, anomalyco/opencode#1680
     (400, "Tool call id was call_1 but must be a-z, A-Z, 0-9, with a length of 9.", {"short_ids": True}),
 ]
 
@@ -126,11 +134,6 @@ def test_a_refusal_teaches_one_thing(status: int, words: str, changes: dict[str,
         (
             Dialect(reasoning="reasoning_content"),
             "messages.2.assistant.reasoning_content: property 'messages.2.assistant.reasoning_content' is unsupported",
-            {"reasoning": ""},
-        ),
-        (
-            Dialect(reasoning="reasoning_content"),
-            "Jinja Exception: Cannot pass both content and thinking in an assistant message with tool calls!",
             {"reasoning": ""},
         ),
         (
@@ -217,10 +220,17 @@ def test_the_body_of_a_request_with_everything() -> None:
 
 
 def test_the_body_of_a_request_with_as_little_as_there_may_be() -> None:
-    plain = Dialect(tools="prompted", stream_options=False, length_field="", temperature=False, reasoning="")
+    plain = Dialect(
+        tools="prompted", stream_options=False, length_field="", temperature=False, reasoning="", stop=False
+    )
     told = body(plain, request(SYSTEM, TASK, LOOKS, SEEN, temperature=0.5, max_tokens=7))
     without = [{key: value for key, value in message.items() if key != "reasoning"} for message in (LOOKS, SEEN)]
     assert told == {"model": "tiny", "stream": True, "messages": render([SYSTEM, TASK, *without], tool_specs())}
+
+
+def test_an_answer_is_stopped_where_it_makes_up_results() -> None:
+    assert body(Dialect(tools="prompted"), request(TASK))["stop"] == ["\n<tool_response"]
+    assert "stop" not in body(Dialect(tools="prompted"), request(TASK, tools=False))
 
 
 def test_the_requests_own_limit_goes_before() -> None:
@@ -249,6 +259,13 @@ def test_reasoning_goes_back_in_the_servers_own_field() -> None:
     renamed = adapt(request(TASK, DONE), Dialect(reasoning="reasoning_content"))
     assert list(renamed[1].items()) == [("role", "assistant"), ("content", "Done."), ("reasoning_content", "so")]
     assert adapt(request(TASK, DONE), Dialect(reasoning="")) == [TASK, {"role": "assistant", "content": "Done."}]
+
+
+def test_reasoning_beside_text_and_calls_is_left_out_where_a_template_fails_on_it() -> None:
+    said: Message = {**LOOKS, "content": "I look."}
+    bare = {key: value for key, value in said.items() if key != "reasoning"}
+    told = adapt(request(said, LOOKS, DONE), Dialect(reasoning_with_text=False))
+    assert told == [bare, LOOKS, DONE]
 
 
 def test_a_call_and_its_result_get_the_same_short_id() -> None:

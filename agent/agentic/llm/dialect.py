@@ -18,7 +18,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from agentic.llm.endpoint import Endpoint, EndpointInfo
-from agentic.llm.prompted import render
+from agentic.llm.prompted import RESPONSE, render
 from agentic.ports.model import Message, ModelRequest
 
 
@@ -37,10 +37,14 @@ class Dialect:
     temperature: bool = True
     reasoning: Literal["reasoning", "reasoning_content", ""] = "reasoning"
     """The field in which an answer's reasoning is sent back; empty where none is taken."""
+    reasoning_with_text: bool = True
+    """Whether an answer with calls may have both; else its reasoning is left out."""
     system: bool = True
     """Whether there is a system role; else its text begins the first user message."""
     alternating: bool = False
     """Whether user and assistant must take turns; else two user messages may follow each other."""
+    stop: bool = True
+    """Whether an answer can be stopped at a text; with tools in the prompt, where the model makes up results."""
     short_ids: bool = False
     """Whether calls must have ids of nine letters and digits (Mistral)."""
 
@@ -66,8 +70,8 @@ def encode(request: ModelRequest, model: str, dialect: Dialect, max_tokens: int)
         body[dialect.length_field] = request.max_tokens or max_tokens
     if request.temperature is not None and dialect.temperature:
         body["temperature"] = request.temperature
-    if request.tools and dialect.tools == "native":
-        body["tools"] = request.tools
+    if request.tools:
+        body |= _tools_fields(request, dialect)
     body["messages"] = adapt(request, dialect)
     try:
         return msgspec.json.encode(body)
@@ -81,6 +85,8 @@ def adapt(request: ModelRequest, dialect: Dialect) -> Sequence[Message]:
     if dialect.tools == "prompted":
         messages = render(messages, request.tools)
     messages = [message if message.get("content") is not None else {**message, "content": ""} for message in messages]
+    if not dialect.reasoning_with_text:
+        messages = [_without_reasoning_beside_text(message) for message in messages]
     if dialect.reasoning != "reasoning":
         messages = [_with_reasoning_as(dialect.reasoning, message) for message in messages]
     if dialect.short_ids:
@@ -109,6 +115,9 @@ def learn(dialect: Dialect, status: int, words: str) -> Dialect | None:
     return None
 
 
+_MADE_UP = f"\n{RESPONSE}"
+"""Small models go on after a call with the result that they expect. At the beginning of a line only: a thought or a
+file may mention the tag."""
 _SAYS_REASONING_CONTENT = frozenset({"llama.cpp", "sglang", "lmstudio", "deepseek"})
 _TEACHING = frozenset({400, 404, 422, 500, 501})
 """OpenRouter answers 404 where no provider offers tools; llama.cpp answers 500 where a template fails."""
@@ -153,22 +162,24 @@ _ROLES = (
     _Lesson(_said("with a length of 9"), "short_ids", False, True),
 )
 """Templates of Gemma 2 (vllm-project/guidellm#67, sgl-project/sglang#1342) and Mistral (vllm-project/vllm#6862,
-mistralai/mistral-vibe#1006, microsoft/autogen#1037); of the ids, mistral-common."""
+mistralai/mistral-vibe#1006, microsoft/autogen#1037); ids: vllm-project/vllm#9019, anomalyco/opencode#1680."""
 
 _FIELDS = (
     _Lesson(_refused("max_completion_tokens"), "length_field", "max_completion_tokens", ""),
     _Lesson(_refused("max_tokens"), "length_field", "max_tokens", "max_completion_tokens"),
     _Lesson(_refused("stream_options"), "stream_options", True, False),
     _Lesson(_refused("temperature"), "temperature", True, False),
+    _Lesson(_refused("stop"), "stop", True, False),
     _Lesson(_refused("reasoning_content"), "reasoning", "reasoning_content", ""),
     _Lesson(_refused("reasoning"), "reasoning", "reasoning", ""),
     _Lesson(_said("reasoning_content`? .*must be passed back"), "reasoning", "reasoning", "reasoning_content"),
-    _Lesson(_said("both content and thinking"), "reasoning", "reasoning_content", ""),
+    _Lesson(_said("both content and thinking"), "reasoning_with_text", True, False),
     _Lesson(_refused("tools"), "tools", "native", "prompted"),
 )
 """max_tokens: anomalyco/opencode#37964; stream_options: FlowiseAI/Flowise#2866, CherryHQ/cherry-studio#9214,
-QuantumNous/new-api#418, modelscope/ms-agent#489; temperature: QwenLM/qwen-code#921; reasoning: janhq/jan#8136,
-Kilo-Org/kilocode#10375, vercel/ai#8057; what DeepSeek wants back: earendil-works/pi#3636; tools:
+QuantumNous/new-api#418, modelscope/ms-agent#489; temperature: QwenLM/qwen-code#921; stop: FlowiseAI/Flowise#5046,
+huggingface/smolagents#1671; reasoning: janhq/jan#8136, Kilo-Org/kilocode#10375, vercel/ai#8057; what DeepSeek wants
+back: earendil-works/pi#3636; gpt-oss's template: ggml-org/llama.cpp#19702, openclaw/openclaw#6514; tools:
 ggml-org/llama.cpp#10920, partITech/php-mistral#76."""
 
 _TOOLS = (
@@ -196,12 +207,24 @@ without --jinja: containers/ramalama#988, with a template that it cannot read: n
 no role for results: containers/ramalama#2425; Llama 3's template: vllm-project/vllm#25108."""
 
 
+def _tools_fields(request: ModelRequest, dialect: Dialect) -> dict[str, Any]:
+    if dialect.tools == "native":
+        return {"tools": request.tools}
+    return {"stop": [_MADE_UP]} if dialect.stop else {}
+
+
 def _with_reasoning_as(field: str, message: Message) -> Message:
     if "reasoning" not in message:
         return message
     renamed = {field if key == "reasoning" else key: value for key, value in message.items()}
     renamed.pop("", None)
     return renamed
+
+
+def _without_reasoning_beside_text(message: Message) -> Message:
+    if not message.get("tool_calls") or not message["content"]:
+        return message
+    return {key: value for key, value in message.items() if key != "reasoning"}
 
 
 def _with_short_ids(message: Message) -> Message:

@@ -17,6 +17,9 @@ from typing import Any, cast
 
 from agentic.ports.model import Message, ToolSpec
 
+RESPONSE = "<tool_response"
+"""What a tool's result begins with."""
+
 
 def render(messages: Sequence[Message], tools: Sequence[ToolSpec]) -> list[Message]:
     """The conversation without `tools`, `tool_calls` and the role `tool`. Equal input gives equal bytes."""
@@ -83,7 +86,7 @@ def _arguments(text: str) -> dict[str, Any]:
 
 
 def _response(name: str, text: str) -> str:
-    return f"<tool_response name={name}>\n{text}\n</tool_response>"
+    return f"{RESPONSE} name={name}>\n{text}\n</tool_response>"
 
 
 def _text(value: Any) -> str:
