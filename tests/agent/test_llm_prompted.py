@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentic.llm.prompted import instructions, render, render_call
+from agentic.llm.recovery.whole import recover
 from agentic.ports.model import Message, ToolSpec
 from agentic.tools.registry import tool_specs
 
@@ -177,3 +178,47 @@ def test_nothing_is_left_that_needs_support_for_tools(messages: list[Message]) -
     assert all(message["role"] in ("system", "user", "assistant") for message in rendered)
     assert all("tool_calls" not in message for message in rendered)
     assert json.dumps(messages) == before, "the conversation itself is not changed"
+
+
+written = st.text(st.characters(codec="utf-8"), max_size=30) | st.sampled_from(
+    [
+        "null",
+        "true",
+        "\n",
+        "\n\n x",
+        "<a>\n</b>",
+        "```\n```",
+        "{}",
+        "\\n",
+        '"x"',
+        "</parameter>",
+        "a </parameter> b",
+        "｜",
+    ]
+)
+arguments = st.fixed_dictionaries(
+    {"path": written},
+    optional={
+        "old": written,
+        "new": written,
+        "replace_all": st.booleans(),
+        "edits": st.lists(st.fixed_dictionaries({"old": written, "new": written}), min_size=1, max_size=2),
+    },
+)
+
+
+@given(
+    st.sampled_from(["", "I edit.", '{"route":"work","plan":[]}\nI edit.']), st.lists(arguments, min_size=1, max_size=3)
+)
+def test_calls_in_the_form_that_is_taught_are_read_as_they_were_meant(words: str, wanted: list[dict[str, Any]]) -> None:
+    calls = [call(str(index), "edit_file", one) for index, one in enumerate(wanted)]
+    (answer,) = render([{"role": "assistant", "content": words, "tool_calls": calls}], [])
+    found = recover(answer["content"], tool_specs())
+    assert [(one.name, json.loads(one.arguments)) for one in found.calls] == [("edit_file", one) for one in wanted]
+    assert found.text.strip() == words
+
+
+def test_the_example_itself_is_a_call() -> None:
+    _, _, example = instructions(tool_specs()).rpartition("\n\n")
+    (found,) = recover(example, tool_specs()).calls
+    assert json.loads(found.arguments)["old"].startswith("    w = ")
