@@ -15,7 +15,7 @@ from agentic.llm.prompted import render
 from agentic.ports.model import Message, ModelRequest
 from agentic.tools.registry import tool_specs
 
-ORIGIN = Origin(session_id="s", turn="t", agent="main")
+ORIGIN = Origin(session_id="s", turn_id="t", agent="main")
 SYSTEM: Message = {"role": "system", "content": "You are an agent."}
 TASK: Message = {"role": "user", "content": "Fix it."}
 MORE: Message = {"role": "user", "content": "And that."}
