@@ -199,7 +199,10 @@ def test_arguments_that_are_too_long_lose_their_middle_and_stay_json() -> None:
     assert (read["path"], read["count"], read["edits"][0]["old"]) == ("a.py", 3, "x")
 
 
-@pytest.mark.parametrize("arguments", ['{"a": ' * 100_000, '{"a": ' * 400 + "1" + "}" * 400, "[" * 900 + "]" * 900])
+DEEP = "[" * 900 + "]" * 900
+
+
+@pytest.mark.parametrize("arguments", ['{"a": ' * 100_000, DEEP, f'{{"a": "{"long " * 2000}", "b": {DEEP}}}'])
 def test_arguments_that_cannot_be_read_are_left(arguments: str) -> None:
     messages = [say("system", "s"), say("user", "u"), *exchange(1, "line\n" * 3000)]
     messages[2]["tool_calls"][0]["function"]["arguments"] = arguments
@@ -209,6 +212,13 @@ def test_arguments_that_cannot_be_read_are_left(arguments: str) -> None:
 def test_exact_counts_far_below_our_estimates_do_not_keep_a_text_long() -> None:
     messages = [say("system", "s"), say("user", "word " * 2000)]
     assert trim(messages, [1, 900], 800, estimate_message).fits
+
+
+def test_there_is_no_note_where_there_is_no_room_for_one() -> None:
+    messages = [say("system", "rule " * 100), say("user", "u"), *exchange(1, "ok"), say("assistant", "done")]
+    kept = [messages[0], messages[1], messages[-1]]
+    result = trimmed(messages, size(kept) + 5)
+    assert (result.messages, result.dropped, result.fits) == (kept, 2, True)
 
 
 def test_a_system_text_is_never_shortened() -> None:

@@ -35,7 +35,7 @@ def halved(message: Message) -> Message | None:
     shorter = {**message, **{name: cut(message[name]) for name in _TEXTS if isinstance(message.get(name), str)}}
     if message.get("tool_calls"):
         shorter["tool_calls"] = [_with_arguments(call, cut) for call in message["tool_calls"]]
-    return shorter
+    return shorter if shorter != message else None
 
 
 def _without_middle(text: str) -> str:
@@ -55,12 +55,22 @@ def _clipped(arguments: str) -> str:
 def _texts_of(message: Message) -> list[str]:
     texts = [message[name] for name in _TEXTS if isinstance(message.get(name), str)]
     for call in message.get("tool_calls") or ():
-        _with_arguments(call, lambda text: texts.append(text) or text)
+        texts += _texts_in(call["function"]["arguments"])
+    return texts
+
+
+def _texts_in(arguments: str) -> list[str]:
+    """The texts in a call's arguments; none where they are no JSON, or too deep to be walked."""
+    texts: list[str] = []
+    try:
+        _each_string(json.loads(arguments), lambda text: texts.append(text) or text)
+    except (ValueError, RecursionError):
+        return []
     return texts
 
 
 def _with_arguments(call: Message, change: Callable[[str], str]) -> Message:
-    """The call with the texts in its arguments changed; the same where they are no JSON."""
+    """The call with the texts in its arguments changed; the same where they cannot be."""
     try:
         old = json.loads(call["function"]["arguments"])
         new = _each_string(old, change)

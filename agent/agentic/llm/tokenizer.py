@@ -99,7 +99,7 @@ def _load() -> Tokenizer | None:
         import tiktoken
 
         tokens = _vocabulary()
-    except (ImportError, RuntimeError, ValueError):
+    except (ImportError, AttributeError, TypeError, RuntimeError, ValueError):
         return None
     if _digest(tokens) != _SHA256:
         return None

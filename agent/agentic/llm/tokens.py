@@ -7,6 +7,7 @@ each switch between digits and letters, of which hexadecimal is made.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Sequence
@@ -17,8 +18,9 @@ import msgspec
 from agentic.ports.model import Message, ToolSpec
 
 MESSAGE_OVERHEAD = 8
-"""Tokens that a chat template adds to each message, at most."""
+"""Tokens that a chat template adds to each message, to each call in it, and to the name of a result's tool, at most."""
 
+_TEXTS = ("content", "reasoning", "reasoning_content")
 _BYTES_A_TOKEN = 3.0
 _LETTERS_A_TOKEN = 4.2
 _DENSE_A_TOKEN = 1.5
@@ -51,6 +53,21 @@ def estimate_messages(messages: Sequence[Message], tools: Sequence[ToolSpec] = (
 def estimate_message(message: Message | ToolSpec) -> int:
     """About how many tokens one message, or the description of one tool, adds to a prompt."""
     return MESSAGE_OVERHEAD + sum(map(estimate_tokens, _strings(message)))
+
+
+def text_of(message: Message | ToolSpec) -> str:
+    """What of a message, or of a tool's description, a chat template puts into the prompt, as one text."""
+    if "role" not in message:
+        return json.dumps(message, ensure_ascii=False)
+    texts = [part for name in _TEXTS for part in _strings(message.get(name))]
+    for call in message.get("tool_calls") or ():
+        texts += [call["function"]["name"], call["function"]["arguments"]]
+    return "\n".join(texts)
+
+
+def overhead_of(message: Message | ToolSpec) -> int:
+    """How many tokens a chat template adds to `text_of` a message, at most."""
+    return MESSAGE_OVERHEAD * (1 + len(message.get("tool_calls") or ()) + (message.get("role") == "tool"))
 
 
 def _strings(value: object) -> list[str]:
