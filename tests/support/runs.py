@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from support.grammar import check
+from support.prompts import Conversations
 
 from agentic.events import DELTAS, Event, TurnFinished, kind_of
 from agentic.ports.asker import ScriptedAsker
@@ -74,6 +75,7 @@ class Stage:
     commands: dict[str, tuple[int, str]] = field(default_factory=dict)
     store: MemoryStore = field(default_factory=MemoryStore)
     window: int = 32_768
+    prompts: Conversations = field(default_factory=Conversations)
 
     def __post_init__(self) -> None:
         self.workspace = MemoryWorkspace(self.files, self.commands)
@@ -90,7 +92,8 @@ class Stage:
         again: bool = False,
         **task: Any,
     ) -> Played:
-        """Run one task to its end, check the grammar, and log every event; `during` sees each event as it comes."""
+        """Run one task to its end, check the grammar and the prompts, and log every event; `during` sees each event as
+        it comes."""
         self.turns += 1
         model, asker = ScriptedModel(script, self.window), ScriptedAsker(self.answers)
         the_task = Task(text, "s", f"t{self.turns}", mode, limits or Limits(), **task)
@@ -102,4 +105,5 @@ class Stage:
             if during is not None:
                 during(running, event)
         check(events)
+        self.prompts.add_run(model.requests, events)
         return Played(events, model, self.workspace, asker, self.store)
