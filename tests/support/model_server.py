@@ -2,7 +2,7 @@
 
     script = [Reply("Hello."), status(503, "busy"), Reply(calls=[("read_file", {"path": "a"})])]
     async with ModelServer(script) as server:
-        model = OpenAIModel(Endpoint(server.url), ...)
+        model = Pool([Endpoint(server.url)])
 
 The script has one answer for each chat completion, in order; it may also be a function of the request's body. What the
 server saw is kept: `requests`, `headers`, `bodies`, `connections`, `client_closed`.
@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import struct
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -20,9 +22,9 @@ from typing import Any, Literal, Self
 from support.prompts import assert_append_only, on_the_wire
 
 Json = dict[str, Any]
-Ending = Literal["end", "cut", "stall", "drip"]
-"""How a stream stops: end: as HTTP wants it; cut: the connection is closed; stall: nothing more comes, the connection
-stays; drip: comments come for ever."""
+Ending = Literal["end", "cut", "reset", "stall", "drip"]
+"""How a stream stops: end: as HTTP wants it; cut: the connection is closed; reset: it is torn down; stall: nothing more
+comes, the connection stays; drip: comments come for ever."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class Play:
 
 
 Answer = Reply | Play
+Page = Json | str | Play | Callable[[Json], Json | str | Play]
 
 
 def status(code: int, body: Json | str, headers: str = "", *, drip: bool = False) -> Play:
@@ -122,7 +125,7 @@ class Connection:
 class ModelServer:
     """Serves the script on a free port of this machine. `models` and `props` are what is told about the model.
 
-    `pages` answers other paths: a dict as JSON, text as it is.
+    `pages` answers other paths: a dict as JSON, text as it is, or what a function of the request's body gives.
     """
 
     script: Iterable[Answer] | Callable[[Json], Answer]
@@ -130,7 +133,7 @@ class ModelServer:
         default_factory=lambda: {"object": "list", "data": [{"id": "tiny", "owned_by": "vllm", "max_model_len": 8192}]}
     )
     props: Json | None = None
-    pages: dict[str, Json | str | Play] = field(default_factory=dict[str, "Json | str | Play"])
+    pages: dict[str, Page] = field(default_factory=dict[str, "Page"])
     requests: list[Json] = field(default_factory=list[Json])
     bodies: list[bytes] = field(default_factory=list[bytes])
     headers: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
@@ -161,7 +164,7 @@ class ModelServer:
         self._port = self._server.sockets[0].getsockname()[1]
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None = None, *_: object) -> None:
         self._server.close()
         for task in self._tasks:
             task.cancel()
@@ -222,6 +225,7 @@ class ModelServer:
     def _answer(self, path: str, body: bytes) -> Play:
         if path in self.pages:
             page = self.pages[path]
+            page = page(json.loads(body)) if callable(page) else page
             return page if isinstance(page, Play) else status(200, page)
         if path == "/health":
             return status(200, {})
@@ -256,11 +260,20 @@ async def _write(writer: asyncio.StreamWriter, play: Play) -> None:
         writer.write(b"0\r\n\r\n")
     if play.ending == "stall":
         await asyncio.Event().wait()
+    if play.ending == "reset":
+        _tear_down(writer)
     while play.ending == "drip":
         writer.write(_framed(b": keep-alive\n\n", play))
         await writer.drain()
         await asyncio.sleep(0.01)
     await writer.drain()
+
+
+def _tear_down(writer: asyncio.StreamWriter) -> None:
+    """Close with a reset instead of an orderly end."""
+    connection: socket.socket = writer.get_extra_info("socket")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
 
 
 class _Protocol(asyncio.StreamReaderProtocol):
