@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ssl
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx2
 import openai
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -18,6 +21,7 @@ def open_client(base_url: str, key: str, connect: float) -> openai.AsyncOpenAI:
     organization and project are not told to anyone.
     """
     timeout = openai.Timeout(None, connect=connect)
+    trust_env = urlsplit(base_url).hostname not in _LOOPBACK
     return openai.AsyncOpenAI(
         base_url=base_url,
         api_key=key or "none",
@@ -25,6 +29,12 @@ def open_client(base_url: str, key: str, connect: float) -> openai.AsyncOpenAI:
         max_retries=0,
         timeout=timeout,
         http_client=openai.DefaultAsyncHttpxClient(
-            base_url=base_url, timeout=timeout, trust_env=urlsplit(base_url).hostname not in _LOOPBACK
+            base_url=base_url, timeout=timeout, trust_env=trust_env, verify=_certificates(trust_env)
         ),
     )
+
+
+@cache
+def _certificates(trust_env: bool) -> ssl.SSLContext:
+    """The certificates that are trusted; all clients share them, as to read them holds the event loop up for 20 ms."""
+    return httpx2.create_ssl_context(trust_env=trust_env)
