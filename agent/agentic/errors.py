@@ -46,6 +46,7 @@ class ModelError(AgenticError):
 
 class EndpointUnreachable(ModelError):
     code = "endpoint_unreachable"
+    retryable = True
 
 
 class RequestRefused(ModelError):

@@ -35,7 +35,7 @@ from agentic_server.sessions import ActiveTurn, Sessions
 from agentic_server.settings import Settings, Source, from_editor, load_all
 
 if TYPE_CHECKING:
-    from agentic.llm.connect import FirstReachable
+    from agentic.llm.pool import Pool
     from agentic.runtime import Ports
     from agentic.store.sqlite import SqliteStore
 
@@ -67,8 +67,8 @@ class Daemon:
         self._settings: Settings | None = None
         self._store: SqliteStore | None = None
         self._sessions: Sessions | None = None
-        self._model: FirstReachable | None = None
-        self._retired: list[FirstReachable] = []
+        self._model: Pool | None = None
+        self._retired: list[Pool] = []
         """Models of older settings, which running turns may still use."""
         self._opening = asyncio.Lock()
         self._replaying = asyncio.Lock()

@@ -175,7 +175,7 @@ def _import_heavy() -> Any:
     if "agentic.runtime" in sys.modules:
         return sys.modules["agentic.runtime"]
     with for_good():
-        importlib.import_module("agentic.llm.openai_model")
+        importlib.import_module("agentic.llm.pool")
         return importlib.import_module("agentic.runtime")
 
 

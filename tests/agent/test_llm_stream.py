@@ -24,8 +24,8 @@ from agentic.events import (
     ToolCallDelta,
     Usage,
 )
-from agentic.llm.endpoint import Endpoint, EndpointInfo
-from agentic.llm.openai_model import OpenAIModel
+from agentic.llm.endpoint import Endpoint
+from agentic.llm.pool import Pool
 from agentic.ports.model import Answer, ModelRequest
 
 STREAMS = Path(__file__).parent / "streams"
@@ -33,10 +33,8 @@ ORIGIN: Origin = {"session_id": "s", "turn_id": "t", "agent": "main"}
 QUESTION = ModelRequest(ORIGIN, [{"role": "user", "content": "Hello?"}])
 
 
-def model_at(server: ModelServer, window: int = 8192, reserve: int = 0) -> OpenAIModel:
-    return OpenAIModel(
-        Endpoint(server.url), EndpointInfo(server.url, "tiny", window), attempts=1, reserve=reserve, backoff=[0.0]
-    )
+def model_at(server: ModelServer) -> Pool:
+    return Pool([Endpoint(server.url)], retries=0)
 
 
 async def ask(server: ModelServer, request: ModelRequest = QUESTION) -> list[ModelEvent]:
@@ -61,7 +59,12 @@ async def answer_to(play: Play | Reply) -> Answer:
 
 def summary(answer: Answer) -> tuple[str, str, list[tuple[str, str]], str, Usage]:
     calls = [(call.name, call.arguments) for call in answer.tool_calls]
-    return answer.text, answer.thinking, calls, answer.finish_reason, answer.usage
+    return answer.text, answer.thinking, calls, answer.finish_reason, told(answer.usage)
+
+
+def told(usage: Usage) -> Usage:
+    """What the server itself said."""
+    return Usage(usage.prompt, None, usage.completion, usage.reasoning) if usage.computed else usage
 
 
 RECORDED: dict[str, tuple[str, str, list[tuple[str, str]], str, Usage]] = {
@@ -187,7 +190,7 @@ async def test_events_come_in_the_order_of_the_grammar() -> None:
         *("ThinkingDelta", "ThinkingDelta", "ThinkingDelta", "ThinkingFinished"),
         *("TextDelta", "TextDelta", "TextFinished"),
         *("ToolCallDelta", "ToolCallDelta", "ToolCallDelta"),
-        "ModelFinished",
+        *("EndpointStatus", "ModelFinished"),
     ]
     started, first, finished = happened[0], happened[1], happened[-1]
     assert isinstance(started, ModelStarted)
@@ -372,10 +375,13 @@ async def test_half_a_surrogate_pair_does_not_stop_a_request() -> None:
 async def test_one_connection_serves_all_requests() -> None:
     async with ModelServer([Reply(f"answer {n}") for n in range(5)]) as server:
         model = model_at(server)
+        await model.connect()
+        probes = len(server.connections)
         for number in range(5):
             assert fold([event async for event in model.complete(QUESTION)]).text == f"answer {number}"
         await model.aclose()
-        assert [connection.requests for connection in server.connections] == [5]
+        assert server.paths.count("/v1/chat/completions") == 5
+        assert 5 in [connection.requests for connection in server.connections[probes:]]
 
 
 async def test_requests_run_side_by_side() -> None:

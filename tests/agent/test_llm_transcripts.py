@@ -10,8 +10,8 @@ from support.model_server import ModelServer, recorded
 from support.outcomes import Outcome, ask, check
 from support.recordings import STREAMS, Recording, recordings
 
-from agentic.llm.endpoint import Endpoint, EndpointInfo
-from agentic.llm.openai_model import OpenAIModel
+from agentic.llm.endpoint import Endpoint
+from agentic.llm.pool import Pool
 
 SLICINGS = 3
 """How often each recording is replayed, sliced at other places each time."""
@@ -19,8 +19,7 @@ SLICINGS = 3
 
 async def replay(recording: Recording, slices: list[int]) -> Outcome:
     async with ModelServer([recorded(recording.raw, slices)]) as server:
-        info = EndpointInfo(server.url, "tiny", 4096, models=("tiny",))
-        model = OpenAIModel(Endpoint(server.url), info, attempts=1)
+        model = Pool([Endpoint(server.url, tools="native")], retries=0)
         outcome = await ask(model)
         await model.aclose()
     check(outcome)
@@ -44,7 +43,7 @@ async def test_a_recording_becomes_what_it_has_to_however_it_is_sliced(name: str
 def shape(outcome: Outcome) -> dict[str, object]:
     """The answer as the table writes it: what is empty is left out."""
     usage = outcome.answer.usage
-    counts = [usage.prompt, usage.cached, usage.completion, usage.reasoning]
+    counts = [usage.prompt, None if usage.computed else usage.cached, usage.completion, usage.reasoning]
     whole = {**outcome.content, "usage": counts if any(count is not None for count in counts) else []}
     return {key: value for key, value in whole.items() if value}
 

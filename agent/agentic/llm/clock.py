@@ -24,19 +24,29 @@ _SETTINGS = {"first_token": "firstToken"}
 class Clock:
     """Knows what is being waited for and until when. Starts counting `total` when it is made."""
 
-    def __init__(self, url: str, deadlines: Deadlines) -> None:
-        self._url = url
+    def __init__(self, deadlines: Deadlines) -> None:
+        self._url = "the model servers"
         self._deadlines = deadlines
         self._now = asyncio.get_running_loop().time
         self._end = self._now() + deadlines.total
         self._stage: Literal["first_token", "silence", "after_finish"] = "first_token"
-        self.start_attempt()
+        self._started = self._now()
+        self._due = self._end
+        self.first_token: float | None = None
+        """Seconds from the attempt's start to its first meaningful chunk."""
 
-    def start_attempt(self) -> None:
-        """A request leaves now."""
+    def start_attempt(self, url: str) -> None:
+        """A request leaves now, for this address."""
+        self._url = url
         self._stage = "first_token"
         self._started = self._now()
         self._due = self._started + self._deadlines.first_token
+        self.first_token = None
+
+    def first(self) -> float:
+        """The first meaningful chunk is here; seconds since the attempt's start."""
+        self.first_token = self.elapsed()
+        return self.first_token
 
     def progress(self) -> None:
         """A meaningful chunk was dealt with, and the next one is waited for from now on."""
@@ -57,13 +67,17 @@ class Clock:
         """Seconds until the whole request must be over; negative when it should be."""
         return self._end - self._now()
 
+    def spent(self) -> float:
+        """Seconds since the request began, all attempts together."""
+        return self._deadlines.total - self.left()
+
     def limit(self) -> asyncio.Timeout:
         """A context that raises `TimeoutError` when the next deadline passes."""
         return asyncio.timeout_at(min(self._due, self._end))
 
     def exceeded(self) -> DeadlineExceeded:
         """The error for the deadline that passed."""
-        stage = "total" if self._end <= self._due else self._stage
+        stage = "total" if self._end <= self._due or self.left() <= 0 else self._stage
         seconds = AFTER_FINISH if stage == "after_finish" else getattr(self._deadlines, stage)
         name = _SETTINGS.get(stage, stage)
         waited_for = _WAITED_FOR.get(stage, "the whole answer")

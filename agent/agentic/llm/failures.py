@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
+import time
 from collections.abc import Sequence
+from email.utils import parsedate_to_datetime
 from typing import Any, cast
 
 import httpx2
@@ -69,15 +72,46 @@ def window_told(error: ModelError) -> int | None:
     return int(found[found.lastindex or 1]) if found else None
 
 
-def wait_told(error: ModelError) -> float:
-    """The seconds that the server asks to wait (`Retry-After`); 0 where it does not ask."""
+def wait_told(error: ModelError, now: float | None = None) -> float:
+    """The seconds that the server asks to wait: `Retry-After`, in seconds or as a date, or `retry-after-ms`; 0 where
+    it does not ask. `now` is the time of day, in seconds since 1970."""
     cause = error.__cause__
     if not isinstance(cause, openai.APIStatusError):
         return 0.0
+    headers = cause.response.headers
+    for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
+        seconds = _number(headers.get(name, "")) / unit
+        if seconds:
+            return seconds
     try:
-        return max(0.0, float(cause.response.headers.get("retry-after", "0")))
+        then = parsedate_to_datetime(headers.get("retry-after", ""))
     except ValueError:
         return 0.0
+    return max(0.0, then.timestamp() - (time.time() if now is None else now))
+
+
+def status_of(error: ModelError) -> int | None:
+    """The HTTP status with which the server refused; None where it did not come to that."""
+    cause = error.__cause__
+    return cause.status_code if isinstance(cause, openai.APIStatusError) else None
+
+
+def concerns_endpoint(error: ModelError) -> bool:
+    """Whether the refusal is about this endpoint (a wrong key, an unknown model), and not about the request."""
+    return isinstance(error, RequestRefused) and status_of(error) in (401, 403, 404)
+
+
+def refusal_told(error: ModelError) -> tuple[int, str] | None:
+    """The HTTP status and the server's own words, of a refusal that is no overflow."""
+    cause = error.__cause__
+    if not isinstance(cause, openai.APIStatusError) or isinstance(error, ContextOverflow):
+        return None
+    return cause.status_code, message_of(cause)
+
+
+def is_unconnected(error: ModelError) -> bool:
+    """Whether there was not even a connection."""
+    return isinstance(error, EndpointUnreachable) or isinstance(error.__cause__, openai.APITimeoutError)
 
 
 def message_of(error: Exception) -> str:
@@ -94,6 +128,15 @@ def _without_key(words: str, error: Exception) -> str:
     request = error.request if isinstance(error, openai.APIError) else None
     key = request.headers.get("authorization", "").removeprefix("Bearer ") if request is not None else ""
     return words.replace(key, "(hidden)") if len(key) >= _SHORTEST_KEY else words
+
+
+def _number(text: str) -> float:
+    """A header's number; 0 where it is none, or not a sensible one."""
+    try:
+        number = float(text)
+    except ValueError:
+        return 0.0
+    return number if math.isfinite(number) and number > 0 else 0.0
 
 
 _OVERFLOW_HINT = "Start a new session, or serve the model with a larger context."
