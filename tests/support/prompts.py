@@ -106,15 +106,11 @@ def assert_append_only(prompts: Iterable[Prompt], compactions: int = 0) -> None:
 
 
 def _likeliest(prompt: Prompt, heads: Sequence[Prompt]) -> Prompt | None:
-    """The head that a prompt should have gone on with: of those with its first two messages, the one it shares most
-    with. None where there is none: the conversation began elsewhere."""
-    same = [head for head in heads if head.messages[:2] == prompt.messages[:2]]
-    return max(same, key=lambda head: _shared(prompt, head), default=None)
-
-
-def _shared(one: Prompt, other: Prompt) -> int:
-    places = range(min(len(one.messages), len(other.messages)))
-    return next((place for place in places if one.messages[place] != other.messages[place]), len(places))
+    """The head that a prompt should have gone on with: of those with which it shares more than its system message, the
+    one it shares most with. None where there is none: the conversation began elsewhere."""
+    said = set(prompt.messages[1:])
+    sharing = [head for head in heads if not said.isdisjoint(head.messages[1:])]
+    return max(sharing, key=lambda head: len(said.intersection(head.messages)), default=None)
 
 
 def _compacted_before(events: Iterable[Event]) -> set[int]:
