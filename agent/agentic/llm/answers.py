@@ -1,10 +1,12 @@
 """One attempt's chunks, folded into events.
 
 `AnswerReader` is fed chunks in order. It knows which items were begun, so it can finish them all or withdraw them all.
+Calls that the server left in the text are recovered from it, when the answer is whole and no call came otherwise.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -21,12 +23,17 @@ from agentic.events import (
     ToolCallDelta,
     Usage,
 )
+from agentic.llm.recovery.gate import Piece, TextGate
+from agentic.llm.recovery.toolbox import RecoveredCall, Toolbox, Tools
 from agentic.llm.wire import CallDelta, Chunk, Delta
 from agentic.ports.model import AGAIN
 from agentic.task import new_id
 
 FAILED_REASONS = frozenset({"error", "abort"})
 """Finish reasons with which servers say that they gave up (OpenRouter, SGLang)."""
+
+RECOVERABLE = frozenset({"stop", "tool_calls", "function_call", "eos_token", "stop_sequence", "end_turn"})
+"""Finish reasons of answers that the model itself ended."""
 
 
 @dataclass(slots=True)
@@ -53,10 +60,24 @@ class _Call:
 class AnswerReader:
     """Reads one attempt. `finish_reason` is empty until the server has said that the answer is whole.
 
-    `taken` holds the items of calls in earlier answers and attempts; those of this one are added.
+    `taken` holds the items of calls in earlier answers and attempts; those of this one are added. `tools` are those of
+    the request. `reasoning_splits`: this endpoint is known to send reasoning and text apart; where it is not, an answer
+    that is nothing but reasoning becomes text at its end, and `promoted` tells so. `asked`: see `TextGate`. `recovered`
+    tells that the calls come from the text. `grew` tells whether the last chunk brought something, be it held back.
     """
 
-    def __init__(self, origin: Origin, taken: set[str] | None = None) -> None:
+    def __init__(
+        self,
+        origin: Origin,
+        taken: set[str] | None = None,
+        tools: Tools = (),
+        *,
+        reasoning_splits: bool = True,
+        asked: bool = False,
+    ) -> None:
+        self.recovered = False
+        self.promoted = False
+        self.grew = False
         self.finish_reason = ""
         self.usage = Usage()
         self.origin = origin
@@ -64,15 +85,24 @@ class AnswerReader:
         self._calls: list[_Call] = []
         self._items: list[str] = []
         self._taken = set[str]() if taken is None else taken
+        self._toolbox = Toolbox(tools)
+        self._gate = TextGate(self._toolbox, asked=asked)
+        self._splits = reasoning_splits
+        self._said = False
+        """Text that is more than spaces was shown."""
+        self._thoughts: dict[str, str] = {}
+        """The finished thoughts by their items."""
 
     def read(self, chunk: Chunk) -> list[ModelEvent]:
         """The events of one chunk; none where it holds nothing new. :raises StreamBroken: the server gave up."""
+        self.grew = False
         if chunk.usage is not None:
             self.usage = chunk.usage.to_usage()
         if not chunk.choices:
             return []
         choice = chunk.choices[0]
         events = self._read_delta(choice.delta) if choice.delta is not None else []
+        self.grew = self.grew or bool(events)
         if choice.finish_reason:
             if choice.finish_reason in FAILED_REASONS:
                 raise StreamBroken(f"The server ended the answer with the finish reason {choice.finish_reason}.")
@@ -81,13 +111,13 @@ class AnswerReader:
 
     def finish(self) -> list[ModelEvent]:
         """The events that complete the answer's open items. :raises StreamBroken: a tool call never got its name."""
-        events = self._finish_prose()
+        events = self._finish_text()
         for call in self._calls:
             if not call.name:
                 raise StreamBroken("The server sent a tool call without a name.")
             if not call.arguments:
                 events.append(self._grow(call, "{}"))
-        if self._calls and self.finish_reason == "stop":
+        if self._calls and self.finish_reason in RECOVERABLE:
             self.finish_reason = "tool_calls"
         return events
 
@@ -100,11 +130,56 @@ class AnswerReader:
         if thought := delta.reasoning or delta.reasoning_content:
             events += self._add_prose(thought, thinking=True)
         if delta.content:
-            events += self._add_prose(delta.content, thinking=False)
+            events += self._add_text(delta.content)
         for piece in delta.tool_calls or ():
+            self.grew = True
+            events += self._add_pieces(self._gate.finish(recover=False)[0])
             events += self._finish_prose()
             events += self._add_to_call(piece)
         return events
+
+    def _add_text(self, text: str) -> list[ModelEvent]:
+        """Text as far as it may be shown; behind a call that came as one, no other is looked for."""
+        self.grew = True
+        return self._add_prose(text, thinking=False) if self._calls else self._add_pieces(self._gate.feed(text))
+
+    def _add_pieces(self, pieces: list[Piece]) -> list[ModelEvent]:
+        events: list[ModelEvent] = []
+        for kind, text in pieces:
+            events += self._add_prose(text, thinking=kind == "thinking")
+        return events
+
+    def _finish_text(self) -> list[ModelEvent]:
+        """What was held back of the text, and the calls in it."""
+        recover = not self._calls and self.finish_reason in RECOVERABLE
+        pieces, calls = self._gate.finish(recover=recover)
+        events = [*self._add_pieces(pieces), *self._finish_prose()]
+        if recover and not calls and not self._said and not self._splits:
+            promoted, calls = self._promote()
+            events += promoted
+        events += self._finish_prose()
+        events += [self._add_recovered(call) for call in calls]
+        self.recovered = bool(calls)
+        return events
+
+    def _promote(self) -> tuple[list[ModelEvent], Sequence[RecoveredCall]]:
+        """Give the thoughts as text: a reasoning parser that does not fit the model takes everything for reasoning."""
+        thoughts, self._thoughts = self._thoughts, {}
+        if not any(thought.strip() for thought in thoughts.values()):
+            return [], ()
+        self.promoted = True
+        events: list[ModelEvent] = [ItemWithdrawn(**self.origin, item=item) for item in thoughts]
+        self._items = [item for item in self._items if item not in thoughts]
+        gate = TextGate(self._toolbox)
+        first = gate.feed("".join(thoughts.values()))
+        last, calls = gate.finish(recover=True)
+        return [*events, *self._add_pieces([*first, *last])], calls
+
+    def _add_recovered(self, recovered: RecoveredCall) -> ToolCallDelta:
+        call = _Call("", None, item=self._begin(new_id("call")), name=recovered.name)
+        self._calls.append(call)
+        self._taken.add(call.item)
+        return self._grow(call, recovered.arguments)
 
     def _add_prose(self, text: str, *, thinking: bool) -> list[ModelEvent]:
         events: list[ModelEvent] = []
@@ -121,14 +196,20 @@ class AnswerReader:
         prose, self._prose = self._prose, None
         if prose is None:
             return []
-        event = ThinkingFinished if prose.thinking else TextFinished
-        return [event(**self.origin, item=prose.item, text="".join(prose.pieces))]
+        text = "".join(prose.pieces)
+        if not prose.thinking:
+            self._said = self._said or not text.isspace()
+            return [TextFinished(**self.origin, item=prose.item, text=text)]
+        self._thoughts[prose.item] = text
+        return [ThinkingFinished(**self.origin, item=prose.item, text=text)]
 
     def _add_to_call(self, piece: CallDelta) -> list[ModelEvent]:
-        name = (piece.function.name if piece.function else None) or ""
+        name = self._name_in(piece)
         arguments = _arguments_text(piece)
         call = self._call_of(piece, name)
         if call.name:
+            if name and arguments == call.arguments and _is_whole(arguments):
+                return []
             return [self._grow(call, arguments)] if arguments else []
         call.waiting += arguments
         if not name:
@@ -137,6 +218,11 @@ class AnswerReader:
         call.name = name
         self._taken.add(self._begin(call.item))
         return [self._grow(call, call.waiting)]
+
+    def _name_in(self, piece: CallDelta) -> str:
+        """The name in a piece; where it is no tool's, the one in it that is: some hold what belongs to the markup."""
+        name = (piece.function.name if piece.function else None) or ""
+        return (self._toolbox.find(name) or name) if name else ""
 
     def _item_of(self, call: _Call) -> str:
         """The server's id where it is a good one, else one of our own; both unique in the session."""

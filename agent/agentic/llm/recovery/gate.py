@@ -8,6 +8,7 @@ recovered. How the text is sliced never changes what comes out.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Literal
 
@@ -23,15 +24,20 @@ Piece = tuple[Literal["text", "thinking"], str]
 _MAX_LEAD = 5_000
 """Characters of shown text that are kept to see whether it is more than the line of JSON at an answer's beginning."""
 _MARKS = ("<", "[", "{")
+_MARK = re.compile(r"[<\[{]")
 _LOOK_AT_ONCE = 256
 """Held text that is longer is looked at again only when it has grown by an eighth."""
 
 
 class TextGate:
-    """Takes an answer's content and gives the pieces that may be shown. `tools`: the registered names, or the specs."""
+    """Takes an answer's content and gives the pieces that may be shown. `tools`: the registered names, or the specs.
 
-    def __init__(self, tools: Tools = ()) -> None:
-        self._tools = Toolbox(tools)
+    `asked`: the model was asked to write its calls as text, so that prose around them means nothing.
+    """
+
+    def __init__(self, tools: Toolbox | Tools = (), *, asked: bool = False) -> None:
+        self._asked = asked
+        self._tools = tools if isinstance(tools, Toolbox) else Toolbox(tools)
         self._held: list[str] = []
         self._size = 0
         self._due = 0
@@ -44,7 +50,7 @@ class TextGate:
 
     def feed(self, text: str) -> list[Piece]:
         """What may be shown now that this has come."""
-        if not self._size and self._thought is None and CANDIDATE.search(text) is None:
+        if not self._size and self._thought is None and not self._is_odd(text):
             return [self._shown(text)] if text else []
         self._held.append(text)
         self._size += len(text)
@@ -54,15 +60,22 @@ class TextGate:
         """What is left at the answer's end. Without recovery, or where it fails, that is text, byte for byte."""
         pieces = [] if self._sealed else self._look()
         held, lead = "".join(self._held), self._lead
+        self._held, self._size, self._sealed = [], 0, False
         if not held:
             return pieces, ()
         kind = "thinking" if self._thought else "text"
         parts = _Parts()
         if recover:
             self._run(Cursor(held, 0, self._tools, final=True), parts)
-        if recover and parts.is_answer_of_calls(lead):
+        if recover and parts.is_answer_of_calls(lead, asked=self._asked):
             return [*pieces, *parts.pieces], parts.calls
         return [*pieces, (kind, held)], ()
+
+    def _is_odd(self, text: str) -> bool:
+        """Whether there is anything in the text to look at; most often there is not."""
+        if _MARK.search(text):
+            return True
+        return ("\n" in text or self._lines.starts_line) and CANDIDATE.search(text) is not None
 
     def _look(self) -> list[Piece]:
         """Move on in the held text as far as it is decided."""
@@ -164,7 +177,9 @@ class _Parts:
         self._after_last = 0
 
     def add(self, kind: Literal["text", "thinking"], text: str) -> None:
-        if text:
+        if len(self.pieces) > self._after_last and self.pieces[-1][0] == kind:
+            self.pieces[-1] = kind, self.pieces[-1][1] + text
+        elif text:
             self.pieces.append((kind, text))
 
     def add_calls(self, calls: Calls) -> None:
@@ -172,17 +187,18 @@ class _Parts:
         self._after_last = len(self.pieces)
         self.calls += calls
 
-    def is_answer_of_calls(self, lead: str) -> bool:
+    def is_answer_of_calls(self, lead: str, *, asked: bool) -> bool:
         """Whether the calls, if there are any, are meant: they end the answer or begin it, and are in no thought.
 
-        `lead` is the text before. Calls with prose before and behind are what the prose is about.
+        `lead` is the text before. Calls with prose before and behind are what the prose is about, unless such calls
+        were asked for.
         """
         if not self.calls:
             return True
         if "</think>" in _text_of(self.pieces[self._after_first :]):
             return False
         before = lead + _text_of(self.pieces[: self._after_first])
-        return not _text_of(self.pieces[self._after_last :]).strip() or not _is_prose(before)
+        return asked or not _text_of(self.pieces[self._after_last :]).strip() or not _is_prose(before)
 
 
 def _text_of(pieces: Sequence[Piece]) -> str:

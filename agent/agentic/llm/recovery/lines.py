@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-_INDENTED = re.compile(r" {0,3}")
+_INDENTATION = 3
+"""Spaces before a line's text at most; more make it a code block."""
 _AFTER_SENTENCE = re.compile(r"(?:[.!?。！？…}]|</\w+>|\|>)[ \t]*\Z")
 _GLUED = re.compile(r"[^\s\"'“‘`(\[{«]\Z")
 _OPEN = tuple("[{(,")
@@ -27,6 +28,9 @@ class Lines:
 
     def add(self, text: str) -> None:
         """The text goes on with this."""
+        if "\n" not in text:
+            self._grow(text)
+            return
         first, *rest = text.split("\n")
         self._grow(first)
         for line in rest:
@@ -40,7 +44,7 @@ class Lines:
     @property
     def starts_line(self) -> bool:
         """Nothing but an indentation that is no code block stands before."""
-        return _INDENTED.fullmatch(self._line) is not None
+        return len(self._line) <= _INDENTATION and not self._line.strip(" ")
 
     @property
     def follows_sentence(self) -> bool:

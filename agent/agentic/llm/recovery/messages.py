@@ -47,7 +47,7 @@ def read_header(cursor: Cursor, *, fresh: bool, harmony: bool, token: bool) -> H
         return _harmony(cursor)
     if fresh or harmony:
         cursor.maybe(*_HARMONY_STARTS)
-    if not token or not cursor.looks_at("<"):
+    if not token or not cursor.looks_at("<|"):
         cursor.wrong()
     cursor.ends()
     if not cursor.at_end:

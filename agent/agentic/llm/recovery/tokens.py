@@ -119,6 +119,7 @@ def _harmony_call(cursor: Cursor, name: str) -> Calls:
 
 
 def _section_call(cursor: Cursor) -> RecoveredCall:
+    cursor.spaces()
     cursor.maybe("function<|tool_sep|>")
     name = cursor.name()
     cursor.spaces()
