@@ -79,6 +79,8 @@ class View:
 
     def __init__(self) -> None:
         self._open: dict[str, TextDelta | ThinkingDelta | ToolCallDelta] = {}
+        self._shown: set[str] = set()
+        """The items of which a person has seen something, finished or not."""
 
     def show(self, event: ModelEvent) -> Iterable[Event]:
         """The events to pass on for one that came."""
@@ -87,12 +89,15 @@ class View:
                 so_far = self._open.get(event.item)
                 text = so_far.text + event.text if isinstance(so_far, TextDelta | ThinkingDelta) else event.text
                 self._open[event.item] = msgspec.structs.replace(event, text=text)
+                self._shown.add(event.item)
             case ToolCallDelta():
                 self._open[event.item] = event
+                self._shown.add(event.item)
             case TextFinished() | ThinkingFinished():
                 self._open.pop(event.item, None)
             case ItemWithdrawn():
-                return (event,) if self._open.pop(event.item, None) else ()
+                self._open.pop(event.item, None)
+                return (event,) if event.item in self._shown else ()
             case _:
                 pass
         return (event,)
