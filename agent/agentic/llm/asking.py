@@ -30,9 +30,10 @@ class Asking:
     def origin(self) -> Origin:
         return self.request.origin
 
-    def reader(self) -> AnswerReader:
-        """For one attempt's answer."""
-        return AnswerReader(self.origin, self.conversation.calls, self.request.tools)
+    def reader(self, member: Member) -> AnswerReader:
+        """For the answer of one attempt at this endpoint."""
+        asked = member.client.dialect.tools == "prompted"
+        return AnswerReader(self.origin, self.conversation.calls, self.request.tools, asked=asked)
 
     def started(self, member: Member, prompt: int) -> ModelStarted:
         """An attempt begins; it is counted by this."""

@@ -153,7 +153,7 @@ class Pool:
 
     async def _attempt(self, asking: Asking, member: Member) -> AsyncGenerator[ModelEvent]:
         """One attempt, up to `ModelFinished` or to the withdrawal of all that it has shown; the course knows which."""
-        answer, finished = asking.reader(), None
+        answer, finished = asking.reader(member), None
         if member.gate.is_full:
             yield asking.notice(_queued(member))
         async with self._slot(asking, member) as slot:
