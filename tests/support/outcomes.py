@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,11 +27,13 @@ from agentic.events import (
     TurnFinished,
     TurnStarted,
 )
+from agentic.llm.endpoint import Deadlines, Endpoint
+from agentic.llm.pool import Pool
 from agentic.ports.model import Answer, Model, ModelRequest, ToolSpec
 
 ORIGIN: Origin = {"session_id": "s", "turn_id": "t", "agent": "main"}
-RETRYABLE = frozenset({"server_busy", "stream_broken", "deadline_exceeded", "endpoint_unreachable"})
-"""The codes of failures after which the same request may be sent again."""
+BRISK = Deadlines(connect=2.0, first_token=4.0, silence=2.0, total=60.0)
+"""Deadlines that no healthy answer of a test comes near."""
 
 
 @dataclass
@@ -68,8 +72,19 @@ class Outcome:
         return items
 
 
-def question(text: str = "Hello?", tools: tuple[ToolSpec, ...] = ()) -> ModelRequest:
-    return ModelRequest(ORIGIN, [{"role": "user", "content": text}], tools)
+def question(text: str = "Hello?", tools: tuple[ToolSpec, ...] = (), session: str = "s") -> ModelRequest:
+    return ModelRequest({**ORIGIN, "session_id": session}, [{"role": "user", "content": text}], tools)
+
+
+@asynccontextmanager
+async def pool_at(*urls: str, deadlines: Deadlines = BRISK, retries: int = 4, **settings: Any) -> AsyncGenerator[Pool]:
+    """A pool over these addresses that waits for hundredths of a second where a real one waits for seconds."""
+    pool = Pool([Endpoint(url, **settings) for url in urls], deadlines, retries=retries, waits=(0.01, 0.02), jitter=0.0)
+    try:
+        await pool.connect()
+        yield pool
+    finally:
+        await pool.aclose()
 
 
 async def ask(model: Model, request: ModelRequest | None = None) -> Outcome:
@@ -86,10 +101,12 @@ async def ask(model: Model, request: ModelRequest | None = None) -> Outcome:
 
 def check(outcome: Outcome) -> None:
     """What holds of every request: the grammar, nothing shown twice, nothing left of what failed."""
-    opened = TurnStarted(**ORIGIN, text="", mode="ask"), PhaseStarted(**ORIGIN, phase="model")
+    first = outcome.events[0]
+    origin: Origin = {"session_id": first.session_id, "turn_id": first.turn_id, "agent": first.agent}
+    opened = TurnStarted(**origin, text="", mode="ask"), PhaseStarted(**origin, phase="model")
     closed = (
-        PhaseFinished(**ORIGIN, phase="model", seconds=0.0),
-        TurnFinished(**ORIGIN, stop_reason="error", summary="", metrics=Metrics()),
+        PhaseFinished(**origin, phase="model", seconds=0.0),
+        TurnFinished(**origin, stop_reason="error", summary="", metrics=Metrics()),
     )
     grammar.check([*opened, *outcome.events, *closed])
     answer = outcome.answer
