@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentic.events import Origin
+from agentic.llm.attempt import EndpointClient
 from agentic.llm.dialect import Dialect, adapt, encode, for_server, learn
-from agentic.llm.endpoint import Endpoint, EndpointInfo
+from agentic.llm.endpoint import Deadlines, Endpoint, EndpointInfo
 from agentic.llm.prompted import render
 from agentic.ports.model import Message, ModelRequest
 from agentic.tools.registry import tool_specs
@@ -196,6 +197,16 @@ def test_servers_begin_differently() -> None:
         *("reasoning_content", "reasoning_content"),
     ]
     assert for_server(EndpointInfo("u", "m"), Endpoint("u")) == Dialect()
+
+
+async def test_an_endpoint_that_was_started_anew_is_spoken_to_as_if_it_were_new() -> None:
+    """It may have got the flags that were missing."""
+    info = EndpointInfo("http://localhost:1/v1", "m")
+    client = EndpointClient(Endpoint(info.url), info, Deadlines())
+    client.dialect = replace(client.dialect, tools="prompted")
+    client.renew(info)
+    assert client.dialect == Dialect()
+    await client.aclose()
 
 
 def request(*messages: Message, tools: bool = True, **options: Any) -> ModelRequest:

@@ -36,6 +36,7 @@ class EndpointClient:
         self.info: EndpointInfo = info
         self.window = info.window
         self.dialect = for_server(info, endpoint)
+        self._endpoint = endpoint
         self._client = open_client(self.url, endpoint.key, deadlines.connect)
 
     async def aclose(self) -> None:
@@ -47,10 +48,12 @@ class EndpointClient:
         return await read_gauges(self._client, self.url)
 
     def renew(self, info: EndpointInfo) -> None:
-        """Take up what the endpoint now says about itself; a corrected window stays where it says the same."""
+        """Take up what the endpoint says about itself after it was out: it may have been started with other flags. A
+        corrected window stays where it says the same."""
         if info.window != self.info.window:
             self.window = info.window
         self.info = info
+        self.dialect = for_server(info, self._endpoint)
 
     def encode(self, request: ModelRequest, prompt: int = 0) -> bytes:
         """The request's body in this endpoint's dialect. The answer's limit is lowered to what the window leaves
