@@ -60,7 +60,9 @@ def parser() -> argparse.ArgumentParser:
     demo.set_defaults(command=_demo)
 
     _add_recording(add)
-    _settings_flags(add("doctor", help="examine the model servers and this machine"), _doctor)
+    doctor = add("doctor", help="examine the model servers and this machine")
+    doctor.add_argument("--quick", action="store_true", help="only ask who is there; no completions, no measuring")
+    _settings_flags(doctor, _doctor)
     _settings_flags(add("sessions", help="list the sessions"), _sessions)
     return top
 
@@ -174,7 +176,7 @@ def _resume(options: argparse.Namespace) -> int:
 def _doctor(options: argparse.Namespace) -> int:
     from agentic_server.headless import doctor
 
-    return doctor(settings_flags(options))
+    return doctor(settings_flags(options), quick=options.quick)
 
 
 def _sessions(options: argparse.Namespace) -> int:

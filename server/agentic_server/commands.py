@@ -114,9 +114,9 @@ async def undo_task(daemon: Daemon, params: wire.UndoTaskParams) -> wire.UndoTas
     return await undo_turn(await daemon.store(), daemon.editor.workspace, params.session_id, params.turn_id)
 
 
-async def doctor(daemon: Daemon, _params: wire.DoctorParams) -> wire.DoctorResult:
+async def doctor(daemon: Daemon, params: wire.DoctorParams) -> wire.DoctorResult:
     """Examine the endpoints and this machine."""
-    return await examine(await daemon.settings())
+    return await examine(await daemon.settings(), measure=params.measure)
 
 
 HANDLERS: dict[str, Handler] = {

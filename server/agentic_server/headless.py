@@ -95,23 +95,19 @@ async def _begun(session: str, settings: Settings) -> Begun:
         await store.aclose()
 
 
-def doctor(flags: Mapping[str, object]) -> int:
-    """Print what was found; 1 when no endpoint can be used."""
+def doctor(flags: Mapping[str, object], *, quick: bool = False) -> int:
+    """Print what was found; 1 when no endpoint can be used. `quick` asks for no completions."""
     from agentic_server.doctor import examine
+    from agentic_server.doctor_view import Progress, show
     from agentic_server.terminal import terminal_console
 
-    found = asyncio.run(examine(load_all(flags=flags)))
-    console = terminal_console()
-    for one in found.endpoints:
-        state = f"{one.model}, window {one.window}, {one.server or 'server unknown'}" if one.reachable else one.problem
-        _print_line(console, f"{'✔' if one.reachable else '✘'} {one.url}  {state}")
-        if one.hint:
-            _print_line(console, f"    {one.hint}")
-    for check in found.checks:
-        mark = {"ok": "✔", "warning": "!", "failed": "✘"}[check.status]
-        _print_line(console, f"{mark} {check.name}: {check.detail}")
-        if check.hint:
-            _print_line(console, f"    {check.hint}")
+    settings, console = load_all(flags=flags), terminal_console()
+    try:
+        with Progress(console) as progress:
+            found = asyncio.run(examine(settings, measure=not quick, tell=progress.tell))
+    except KeyboardInterrupt:
+        return CANCELLED
+    show(found, console)
     return 0 if any(one.reachable for one in found.endpoints) else 1
 
 

@@ -22,6 +22,7 @@ from msgspec import Meta
 from agentic.change import Outcome
 from agentic.events import AnsweredBy, Option
 from agentic.task import Domain, Mode, Route
+from agentic_server.doctor_wire import DoctorParams, DoctorResult
 from agentic_server.errors import InvalidParams, UnknownCommand
 from agentic_server.validation import Invalid, convert
 
@@ -246,38 +247,6 @@ class ReviewResult(_Wire, frozen=True):
     """Whether the proposal was still open; `editResolved` tells what became of it."""
 
     accepted: bool
-
-
-class DoctorParams(_Wire, frozen=True):
-    """Nothing is asked for."""
-
-
-class EndpointReport(_Wire, frozen=True):
-    """What is known of an endpoint; `problem` and `hint` are empty where all is well."""
-
-    url: str
-    reachable: bool
-    model: str = ""
-    window: int | None = None
-    server: str = ""
-    problem: str = ""
-    hint: str = ""
-
-
-class Check(_Wire, frozen=True):
-    """One thing that was looked at."""
-
-    name: str
-    status: Literal["ok", "warning", "failed"]
-    detail: str = ""
-    hint: str = ""
-
-
-class DoctorResult(_Wire, frozen=True):
-    """The state of the endpoints and of this machine."""
-
-    endpoints: list[EndpointReport]
-    checks: list[Check]
 
 
 class AskParams(_Wire, frozen=True):

@@ -317,7 +317,23 @@ async def test_doctor_tells_of_the_endpoint(staged: Staged) -> None:
         "reachable": True,
         "model": "tiny",
         "window": 8192,
+        "windowSource": "served",
         "server": "vllm",
+        "version": "",
+        "slots": None,
+        "tools": "unknown",
+        "reasoning": "unknown",
+        "usageInStream": None,
+        "prefixCaching": None,
+        "hitShare": None,
+        "firstTokenSeconds": None,
+        "speeds": [],
+        "advice": [
+            {
+                "problem": "The window of 8,192 tokens is small for an agent.",
+                "hint": "Start vLLM with --max-model-len 65536, if the memory for its cache allows.",
+            }
+        ],
         "problem": "",
         "hint": "",
     }

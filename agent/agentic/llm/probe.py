@@ -50,19 +50,7 @@ async def probe(endpoint: Endpoint, timeout: float = 2.0) -> EndpointInfo:
     except CLIENT_FAILURES as error:
         failure = model_error(error, url)
         raise EndpointUnreachable(str(failure), failure.hint or _HINT) from error
-    if endpoint.window:
-        told = merge([Told(window=endpoint.window, source="set"), told])
-    return EndpointInfo(
-        url=url,
-        model=endpoint.model or card.id,
-        window=told.window or DEFAULT_WINDOW,
-        server=told.server,
-        window_source=told.source,
-        models=tuple(card.id for card in cards),
-        version=told.version,
-        slots=told.slots,
-        trained_window=told.trained,
-    )
+    return _info(endpoint, endpoint.model or card.id, told, tuple(card.id for card in cards))
 
 
 async def first_reachable(endpoints: Sequence[Endpoint], timeout: float = 2.0) -> tuple[Endpoint, EndpointInfo]:
@@ -126,6 +114,22 @@ async def _try_probe(endpoint: Endpoint, timeout: float) -> EndpointInfo | Model
         return await probe(endpoint, timeout)
     except ModelError as error:
         return error
+
+
+def _info(endpoint: Endpoint, model: str, told: Told, models: tuple[str, ...]) -> EndpointInfo:
+    if endpoint.window:
+        told = merge([Told(window=endpoint.window, source="set"), told])
+    return EndpointInfo(
+        url=endpoint.base_url,
+        model=model,
+        window=told.window or DEFAULT_WINDOW,
+        server=told.server,
+        window_source=told.source,
+        models=models,
+        version=told.version,
+        slots=told.slots,
+        trained_window=told.trained,
+    )
 
 
 def _read_cards(answer: Any, url: str) -> list[Card]:
