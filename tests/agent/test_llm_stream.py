@@ -141,8 +141,8 @@ RECORDED: dict[str, tuple[str, str, list[tuple[str, str]], str, Usage]] = {
         Usage(623, 608, 24, 0),
     ),
     "vllm-scen_korean_stream": (
-        "",
         "안녕하세요! 파일을 읽었습니다. 🎉 오류는 없습니다.",
+        "",
         [],
         "stop",
         Usage(623, 608, 10, 9),

@@ -93,6 +93,11 @@ class AnswerReader:
         self._thoughts: dict[str, str] = {}
         """The finished thoughts by their items."""
 
+    @property
+    def splits(self) -> bool:
+        """Whether reasoning and text have come, each as what it is."""
+        return self._said and bool(self._thoughts)
+
     def read(self, chunk: Chunk) -> list[ModelEvent]:
         """The events of one chunk; none where it holds nothing new. :raises StreamBroken: the server gave up."""
         self.grew = False

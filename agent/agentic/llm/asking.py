@@ -32,8 +32,13 @@ class Asking:
 
     def reader(self, member: Member) -> AnswerReader:
         """For the answer of one attempt at this endpoint."""
-        asked = member.client.dialect.tools == "prompted"
-        return AnswerReader(self.origin, self.conversation.calls, self.request.tools, asked=asked)
+        return AnswerReader(
+            self.origin,
+            self.conversation.calls,
+            self.request.tools,
+            reasoning_splits=member.client.reasoning_splits,
+            asked=member.client.dialect.tools == "prompted",
+        )
 
     def started(self, member: Member, prompt: int) -> ModelStarted:
         """An attempt begins; it is counted by this."""

@@ -16,6 +16,7 @@ from agentic.events import FirstToken, ModelEvent, ModelFinished
 from agentic.llm.answers import AnswerReader
 from agentic.llm.client import open_client
 from agentic.llm.clock import Clock
+from agentic.llm.counting import TokenCounter
 from agentic.llm.dialect import Dialect, encode, for_server, learn
 from agentic.llm.endpoint import Deadlines, Endpoint, EndpointInfo
 from agentic.llm.failures import CLIENT_FAILURES, model_error, refusal_told, window_told
@@ -36,8 +37,11 @@ class EndpointClient:
         self.info: EndpointInfo = info
         self.window = info.window
         self.dialect = for_server(info, endpoint)
+        self.reasoning_splits = False
+        """Whether it is known to send reasoning and text apart."""
         self._endpoint = endpoint
         self._client = open_client(self.url, endpoint.key, deadlines.connect)
+        self.counter = TokenCounter(self._client, info)
 
     async def aclose(self) -> None:
         """Close the connections. Requests that still run are broken off."""
@@ -52,6 +56,8 @@ class EndpointClient:
         corrected window stays where it says the same."""
         if info.window != self.info.window:
             self.window = info.window
+        if info != self.info:
+            self.counter = TokenCounter(self._client, info)
         self.info = info
         self.dialect = for_server(info, self._endpoint)
 
@@ -86,14 +92,14 @@ class EndpointClient:
         try:
             while (chunk := await self._next(stream, answer, clock)) is not None:
                 events = answer.read(chunk)
-                if events and silent:
+                if answer.grew and silent:
                     silent = False
                     yield FirstToken(**answer.origin, request=request_id, seconds=clock.first())
                 for event in events:
                     yield event
                 if answer.finish_reason:
                     clock.finish()
-                elif events:
+                elif answer.grew:
                     clock.progress()
         finally:
             await stream.close()
@@ -101,6 +107,7 @@ class EndpointClient:
             raise _cut_off(stream, self.url)
         for event in answer.finish():
             yield event
+        self.reasoning_splits = self.reasoning_splits or answer.splits
         yield ModelFinished(
             **answer.origin,
             request=request_id,

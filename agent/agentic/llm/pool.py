@@ -91,6 +91,9 @@ class Pool:
 
     async def count(self, messages: Sequence[Message], tools: Sequence[ToolSpec] = ()) -> list[TokenCount]:
         """See `agentic.ports.model.Model.count`."""
+        usable = self._well() or [one for one in self._members if one.is_known]
+        if usable:
+            return await usable[0].client.counter.count(messages, tools)
         return [TokenCount(estimate_message(one)) for one in (*messages, *tools)]
 
     async def complete(self, request: ModelRequest) -> AsyncGenerator[ModelEvent]:
