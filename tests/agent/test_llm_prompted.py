@@ -3,10 +3,12 @@
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agentic.llm.prompted import instructions, render, render_call
+from agentic.llm.recovery.gate import TextGate
 from agentic.llm.recovery.whole import recover
 from agentic.ports.model import Message, ToolSpec
 from agentic.tools.registry import tool_specs
@@ -216,6 +218,32 @@ def test_calls_in_the_form_that_is_taught_are_read_as_they_were_meant(words: str
     found = recover(answer["content"], tool_specs())
     assert [(one.name, json.loads(one.arguments)) for one in found.calls] == [("edit_file", one) for one in wanted]
     assert found.text.strip() == words
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_code_block_that_begins_with_a_call_is_one_where_calls_were_asked_for(whole: bool) -> None:
+    """Small models put into a code block what looks like code, whatever they are told."""
+    one, other = render_call("read_file", {"path": "a"}), render_call("read_file", {"path": "b"})
+    text = f"I read both.\n```xml\n{one}\n\n{other}\n```\nThen:\n\n```\n{one}\n```\n"
+    assert gate_through(text, asked=True, whole=whole) == (
+        "I read both.\n```xml\n```\nThen:\n\n```\n```\n",
+        [*"aba"],
+    )
+    assert gate_through(text, asked=False, whole=whole) == (text, [])
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_call_within_other_code_is_none(whole: bool) -> None:
+    text = f"Like this:\n```xml\n<!-- a call -->\n{render_call('read_file', {'path': 'a'})}\n```\n"
+    assert gate_through(text, asked=True, whole=whole) == (text, [])
+
+
+def gate_through(text: str, *, asked: bool, whole: bool) -> tuple[str, list[str]]:
+    """The text that is left, and the paths of the calls that were read."""
+    gate = TextGate(tool_specs(), asked=asked)
+    pieces = [piece for part in ([text] if whole else text) for piece in gate.feed(part)]
+    rest, calls = gate.finish(recover=True)
+    return "".join(shown for _, shown in [*pieces, *rest]), [json.loads(one.arguments)["path"] for one in calls]
 
 
 def test_the_example_itself_is_a_call() -> None:

@@ -32,7 +32,8 @@ _LOOK_AT_ONCE = 256
 class TextGate:
     """Takes an answer's content and gives the pieces that may be shown. `tools`: the registered names, or the specs.
 
-    `asked`: the model was asked to write its calls as text, so that prose around them means nothing.
+    `asked`: the model was asked to write its calls as text, so that prose around them means nothing, nor does a code
+    block that begins with one.
     """
 
     def __init__(self, tools: Toolbox | Tools = (), *, asked: bool = False) -> None:
@@ -117,13 +118,15 @@ class TextGate:
         else:
             cursor.ends()
             parts.add_calls(found)
-            self._lines = Lines()
+            self._lines = self._lines if self._lines.in_code else Lines()
         return True
 
     def _read_mark(self, cursor: Cursor) -> Header | Calls:
         lines, start = self._lines, cursor.at
-        if cursor.at_end or lines.in_code:
+        if cursor.at_end or (lines.in_code and not (self._asked and lines.opens_fence)):
             raise Wrong
+        if lines.in_code:
+            return read_calls(cursor, lines)
         try:
             return read_header(cursor, fresh=self._fresh, harmony=self._harmony, token=lines.may_hold_token)
         except Wrong:

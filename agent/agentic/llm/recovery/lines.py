@@ -42,6 +42,11 @@ class Lines:
         return bool(self._fence) or self._span
 
     @property
+    def opens_fence(self) -> bool:
+        """The start of the first line in a fence."""
+        return bool(self._fence) and self.starts_line and self._above.startswith(self._fence)
+
+    @property
     def starts_line(self) -> bool:
         """Nothing but an indentation that is no code block stands before."""
         return len(self._line) <= _INDENTATION and not self._line.strip(" ")
