@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import memory, overhead, prompt, reaction, start, stream
+from benchmarks import memory, models, overhead, prefix_cache, prompt, reaction, start, stream
 from benchmarks.report import Row, save, show
 
 GROUPS: dict[str, Callable[[], list[Row]]] = {
@@ -20,6 +20,8 @@ GROUPS: dict[str, Callable[[], list[Row]]] = {
     "stream": stream.measure,
     "overhead": overhead.measure,
     "reaction": reaction.measure,
+    "models": models.measure,
+    "cache": prefix_cache.measure,
     "prompt": prompt.measure,
     "memory": memory.measure,
 }

@@ -26,11 +26,13 @@ _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encodin
 @dataclass(frozen=True, slots=True)
 class Plan:
     """How turns are answered: first `calls` (a tool's name and arguments) one an answer, then with `tokens` pieces of
-    text, each with the time of its sending, `rate` of them a second (0: at once)."""
+    text, each with the time of its sending, `rate` of them a second (0: at once). With `cut`, the connection is closed
+    where the finish reason should come."""
 
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     tokens: int = 1
     rate: float = 0.0
+    cut: bool = False
 
 
 @dataclass(slots=True)
@@ -122,7 +124,7 @@ def _converse(connection: socket.socket, state: _State) -> None:
             if not _answer(connection, state.plan, asked):
                 asked.closed = time.monotonic_ns()
                 return
-            asked.answered = time.monotonic_ns()
+            asked.answered = asked.answered or time.monotonic_ns()
 
 
 def _read_rest(connection: socket.socket, data: bytes) -> tuple[bytes, bytes]:
@@ -160,6 +162,10 @@ def _answer(connection: socket.socket, plan: Plan, asked: Asked) -> bool:
         _send(connection, {"tool_calls": [call]}, "tool_calls")
     elif not _stream(connection, plan, opening):
         return False
+    elif plan.cut:
+        asked.answered = time.monotonic_ns()
+        connection.shutdown(socket.SHUT_RDWR)
+        return True
     usage = {"choices": [], "usage": {"prompt_tokens": 10, "completion_tokens": 10}}
     connection.sendall(_chunk(json.dumps(usage)) + _chunk("[DONE]") + b"0\r\n\r\n")
     return True
@@ -174,7 +180,8 @@ def _stream(connection: socket.socket, plan: Plan, opening: str) -> bool:
         if select.select([connection], [], [], max(0.0, wait))[0]:
             return False
         _send(connection, {"content": f" {time.monotonic_ns()}"})
-    _send(connection, {}, "stop")
+    if not plan.cut:
+        _send(connection, {}, "stop")
     return True
 
 

@@ -15,7 +15,7 @@ from rich.table import Table
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One number. `limit` is the most that it should be; None for one that is only told."""
+    """One number. `limit` is the most that it should be, `least` the least; None for one that is only told."""
 
     group: str
     name: str
@@ -24,10 +24,19 @@ class Row:
     limit: float | None = None
     beside: str = ""
     """What was measured with it, for whoever wants to judge it."""
+    least: float | None = None
 
     @property
     def met(self) -> bool | None:
+        if self.least is not None:
+            return self.value >= self.least
         return None if self.limit is None else self.value <= self.limit
+
+    @property
+    def target(self) -> str:
+        if self.least is not None:
+            return f"≥ {self.least:g}"
+        return "" if self.limit is None else f"≤ {self.limit:g}"
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -51,9 +60,8 @@ def show(rows: Sequence[Row]) -> None:
     """Print the table."""
     table = Table("", "what", "value", "target", "", "beside", box=None)
     for row in rows:
-        target = "" if row.limit is None else f"≤ {row.limit:g}"
         met = {None: "", True: "[green]met[/]", False: "[red]missed[/]"}[row.met]
-        table.add_row(row.group, row.name, f"{row.value:.4g} {row.unit}", target, met, row.beside)
+        table.add_row(row.group, row.name, f"{row.value:.4g} {row.unit}", row.target, met, row.beside)
     Console(width=None if os.isatty(1) else 170).print(table)
 
 
