@@ -120,6 +120,12 @@ def test_a_conversation_as_the_model_reads_it() -> None:
     ]
 
 
+def test_a_code_block_that_held_a_call_is_left_out() -> None:
+    words = "I look.\n```xml\n```\nAnd:\n```python\nx\n```\n```\ny\n```"
+    (answer,) = render([{"role": "assistant", "content": words, "tool_calls": [call("1", "look", {})]}], [])
+    assert answer["content"] == "I look.\nAnd:\n```python\nx\n```\n```\ny\n```\n" + render_call("look", {})
+
+
 def test_ids_may_come_again_in_a_later_answer() -> None:
     """llama.cpp and others count the calls of each answer anew."""
     first: Message = {"role": "assistant", "content": "", "tool_calls": [call("0", "look", {})]}

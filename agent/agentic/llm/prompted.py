@@ -70,10 +70,15 @@ def _without_calls(message: Message) -> Message:
     """The answer with its calls as text after its words, as the model wrote it."""
     calls = (call["function"] for call in message["tool_calls"])
     texts = [render_call(call["name"], _arguments(call["arguments"])) for call in calls]
-    if words := (message.get("content") or "").rstrip():
+    if words := _EMPTY_FENCE.sub("", message.get("content") or "").rstrip():
         texts[0] = f"{words}\n{texts[0]}"
     plain = {key: value for key, value in message.items() if key != "tool_calls"}
     return {**plain, "content": "\n".join(texts)}
+
+
+_EMPTY_FENCE = re.compile(r"^```[\w-]+\n+```(?:\n|$)", re.MULTILINE)
+"""What stays of a code block that held a call; a model that sees it goes on writing them. Without a language it could
+also be one block's end and another's beginning."""
 
 
 def _arguments(text: str) -> dict[str, Any]:
