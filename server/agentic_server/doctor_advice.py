@@ -43,8 +43,8 @@ def _larger_window(info: EndpointInfo, size: int) -> str:
         return "It was set so: raise this endpoint's `window`, if the server serves more."
     if info.server == "llama.cpp":
         slots = info.slots or 1
-        each = f": each of the {slots} slots (-np) gets its share" if slots > 1 else ""
-        return f"Start llama-server with -c {size * slots}{each}."
+        shared = f", which its {slots} slots share, or with fewer slots (-np)" if slots > 1 else ""
+        return f"Start llama-server with -c {size * slots}{shared}."
     hint = _LARGER_WINDOW.get(info.server)
     return hint.format(size=size) if hint else "Start the server with a longer context, if its memory allows."
 
@@ -143,7 +143,7 @@ def _of_speed(info: EndpointInfo, measured: Measured) -> Iterator[Advice]:
     speeds = {speed.requests: speed.tokens_per_second for speed in measured.speeds}
     alone, together = speeds.get(1), speeds.get(max(speeds, default=1))
     hint = _SIDE_BY_SIDE.get(info.server)
-    if hint is None or alone is None or together is None or len(speeds) < 2 or together > 1.5 * alone:
+    if hint is None or alone is None or together is None or len(speeds) < 2 or together > 1.25 * alone:
         return
     problem = f"{max(speeds)} requests at once are hardly faster than one after the other."
     window = info.window * 4

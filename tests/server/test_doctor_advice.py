@@ -75,7 +75,7 @@ def test_a_model_of_no_known_family_gets_a_reference() -> None:
         ("vllm", {"trained_window": 40_960}, "--max-model-len 40960"),
         ("sglang", {}, "--context-length 65536"),
         ("llama.cpp", {"slots": 1}, "-c 65536."),
-        ("llama.cpp", {"slots": 4, "window_source": "slot"}, "-c 262144: each of the 4 slots (-np)"),
+        ("llama.cpp", {"slots": 4, "window_source": "slot"}, "-c 262144, which its 4 slots share"),
         ("ollama", {"window_source": "runtime"}, "OLLAMA_CONTEXT_LENGTH=65536"),
         ("lmstudio", {"window_source": "runtime"}, "--context-length 65536"),
         ("tgi", {}, "--max-total-tokens 65536"),

@@ -247,7 +247,8 @@ class _Measurement:
         limit = max(0.01, seconds)
         clock = Clock(Deadlines(first_token=limit, silence=limit, total=limit))
         shape = _Watching(tools)
-        request = ModelRequest(_ORIGIN, messages, tools, max_tokens=max_tokens)
+        temperature = 0.0 if tools else None
+        request = ModelRequest(_ORIGIN, messages, tools, temperature=temperature, max_tokens=max_tokens)
         began = self._now()
         called, deltas, first = False, 0, began
         async with aclosing(self._client.attempt("doctor", self._client.encode(request), shape, clock)) as events:
