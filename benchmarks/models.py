@@ -25,6 +25,7 @@ from agentic.llm.counting import TokenCounter
 from agentic.llm.endpoint import Deadlines, Endpoint, EndpointInfo
 from agentic.llm.pool import Pool
 from agentic.llm.probe import probe
+from agentic.llm.tokenizer import load_o200k
 from agentic.ports.model import Message, ModelRequest, TokenCount, ToolSpec
 from agentic.ports.store import MemoryStore
 from agentic.tools.registry import tool_specs
@@ -199,6 +200,7 @@ def _independent(name: str) -> ModelRequest:
 async def _counts() -> list[Row]:
     """The window's count after one more message, and that of all anew."""
     rows: list[Row] = []
+    await load_o200k()
     for model, name in (("gpt-oss-20b", "with o200k"), ("other", "by the estimate")):
         counting = _Counting(model)
         history = await _history()
