@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack
 import pytest
 from support.faults import whole
 from support.model_server import Json, ModelServer, Play, Reply, recorded
-from support.outcomes import Outcome, ask, check, pool_at, question
+from support.outcomes import CALM, Outcome, ask, check, pool_at, question
 from support.recordings import Recording, recordings
 from support.simulation import simulate
 
@@ -107,7 +107,7 @@ async def test_no_turn_is_lost_while_another_endpoint_lives(name: str) -> None:
     recording, turns = recordings()[name], Turns()
     async with AsyncExitStack() as stack:
         servers = [await stack.enter_async_context(ModelServer(turns, compactions=None)) for _ in range(2)]
-        pool = await stack.enter_async_context(pool_at(*(server.url for server in servers)))
+        pool = await stack.enter_async_context(pool_at(*(server.url for server in servers), deadlines=CALM))
         turns.coming = [recorded(recording.raw)]
         unbroken = await ask(pool)
         for cut in recording.boundaries[:-1]:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from support import grammar
 from support.faults import FAULTS, WORDS, Fault, FaultServer, faults, long_delta, whole
 from support.model_server import Json, ModelServer, Play, Reply, delta, events, recorded, stream
-from support.outcomes import BRISK, ask, check, pool_at, question
+from support.outcomes import BRISK, CALM, ask, check, pool_at, question
 from support.recordings import recordings
 from support.runs import work
 from support.simulation import SimulatedLoop, simulate
@@ -242,7 +242,7 @@ async def nothing_is_left(play: Play, reading: Callable[[Pool], Awaitable[None]]
 
 async def test_closing_leaves_no_task_and_no_socket_on_a_real_network() -> None:
     before, sockets = asyncio.all_tasks(), len(psutil.Process().net_connections())
-    async with ModelServer([STALLED]) as server, pool_at(server.url) as pool:
+    async with ModelServer([STALLED]) as server, pool_at(server.url, deadlines=CALM) as pool:
         answering = pool.complete(question())
         async for event in answering:
             if isinstance(event, TextDelta):

@@ -7,21 +7,19 @@ import random
 
 import pytest
 from support.model_server import ModelServer, recorded
-from support.outcomes import Outcome, ask, check
+from support.outcomes import CALM, Outcome, ask, check, pool_at
 from support.recordings import STREAMS, Recording, recordings
-
-from agentic.llm.endpoint import Endpoint
-from agentic.llm.pool import Pool
 
 SLICINGS = 3
 """How often each recording is replayed, sliced at other places each time."""
 
 
 async def replay(recording: Recording, slices: list[int]) -> Outcome:
-    async with ModelServer([recorded(recording.raw, slices)]) as server:
-        model = Pool([Endpoint(server.url, tools="native")], retries=0)
-        outcome = await ask(model)
-        await model.aclose()
+    async with (
+        ModelServer([recorded(recording.raw, slices)]) as server,
+        pool_at(server.url, deadlines=CALM, retries=0, tools="native") as pool,
+    ):
+        outcome = await ask(pool)
     check(outcome)
     return outcome
 
