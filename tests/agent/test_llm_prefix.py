@@ -120,6 +120,13 @@ def test_lengths_are_scaled_to_the_prompt_that_the_server_counted() -> None:
     assert (cache.expected(prompt), cache.expected(prompt, 2400)) == (592, 1200)
 
 
+def test_an_answer_counts_as_long_as_the_server_said_it_was() -> None:
+    cache, messages = PrefixMap(1), [SYSTEM, said("user", "x" * 78)]
+    cache.remember(chain(messages), 60)
+    prompt = chain([*messages, said("assistant", "y" * 50), said("user", "z" * 50)])
+    assert (cache.expected(prompt), cache.expected(prompt, 400)) == (150, 260)
+
+
 def test_lengths_in_bytes_stand_for_counts_that_are_not_given() -> None:
     messages = [SYSTEM, said("user", "x" * 4000)]
     prompt = PromptChains().of(HERE, messages, TOOLS)

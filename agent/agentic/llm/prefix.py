@@ -89,10 +89,10 @@ class PrefixMap:
     def expected(self, prompt: PromptChain, prompt_tokens: int | None = None) -> int:
         """How many tokens of a prompt the cache holds: whole blocks, and never the last token, which is computed anew.
 
-        `prompt_tokens`: the prompt's length where the server tells it; all other lengths are scaled to it.
+        `prompt_tokens`: the prompt's length where the server tells it; the lengths of its parts are scaled to it.
         """
         total = prompt.tokens if prompt_tokens is None else prompt_tokens
-        held = self._held(prompt) * total // max(prompt.tokens, 1)
+        held = self._held(prompt, total / max(prompt.tokens, 1))
         return max(min(held, total - 1), 0) // self.block_size * self.block_size
 
     def remember(self, prompt: PromptChain, answer_tokens: int | None = 0) -> None:
@@ -108,15 +108,16 @@ class PrefixMap:
         """The server was started anew."""
         self._answered.clear()
 
-    def _held(self, prompt: PromptChain) -> int:
+    def _held(self, prompt: PromptChain, scale: float) -> int:
         """The tokens of the longest prefix that is known, with the answer that stands behind it in the prompt."""
+        ends = prompt.ends
         for place in range(len(prompt.links) - 1, -1, -1):
             answer = self._answered.get(prompt.links[place])
             if answer is None:
                 continue
-            end, after = prompt.ends[place], place + 1
-            if after < len(prompt.links) and prompt.answers[after]:
-                return min(end + answer, prompt.ends[after])
+            end, after = round(ends[place] * scale), place + 1
+            if after < len(ends) and prompt.answers[after]:
+                return min(end + answer, round(ends[after] * scale))
             return end
         return 0
 
