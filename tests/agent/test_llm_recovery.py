@@ -110,7 +110,7 @@ def test_nothing_is_lost_from_any_mixture_of_marks(marks: list[str], places: lis
 
 
 @settings(max_examples=200, deadline=None)
-@given(text=st.text(max_size=200))
+@given(text=st.text(max_size=200).filter(lambda text: not any(mark in text for mark in ("<|", "<t", "<seed", "[TH"))))
 def test_any_text_without_a_call_comes_through(text: str) -> None:
     assert fed([text]) == (text, "", ())
 
@@ -235,6 +235,22 @@ def test_a_call_that_begins_the_answer_counts_though_words_follow() -> None:
     assert recover(f"{HERMES}\n\nI wait for the result.", TOOLS) == Recovered(
         "I wait for the result.", "", (RecoveredCall("read_file", '{"path": "a.py"}'),)
     )
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        "<|end|>",
+        "<|im_end|>",
+        "<tool_call>",
+        '<tool_call>{"name": "read_file", "arguments": {}\n',
+        '{"name": "read_file", \n',
+    ],
+)
+def test_marks_that_a_model_repeats_without_end_are_dealt_with(mark: str) -> None:
+    """Each of them would take minutes if every one were read up to the answer's end."""
+    text = f"x {mark * (60_000 // len(mark))} y"
+    assert fed([text]) == (text, "", ())
 
 
 def test_a_long_call_is_not_read_again_and_again() -> None:

@@ -14,10 +14,8 @@ from agentic.llm.recovery.values import Calls, json_calls
 def bare(cursor: Cursor) -> Calls:
     """`{"name": …, "parameters": …}`, a list of it, several one after another, or `[f(a=1), g()]`."""
     calls = _json_objects(cursor) if _begins_json(cursor) else _python_list(cursor)
-    cursor.ends()
-    if not cursor.at_end:
-        cursor.wrong()
-    return calls if cursor.final else cursor.more()
+    cursor.end_of_answer()
+    return calls
 
 
 def python_call(cursor: Cursor) -> RecoveredCall:

@@ -33,13 +33,17 @@ class Wrong(Exception):
 class Cursor:
     """Reads `text` from `at`. Special tokens may be written with ASCII bars or with DeepSeek's wide ones."""
 
-    __slots__ = ("at", "final", "plain", "text", "tools")
+    __slots__ = ("at", "final", "no_end", "plain", "text", "tools", "vain")
 
     def __init__(self, text: str, at: int, tools: Toolbox, *, final: bool) -> None:
         self.text = text
         self.at = at
         self.tools = tools
         self.final = final
+        self.no_end = 0
+        """Up to here no token ends the answer: something follows."""
+        self.vain = 0
+        """Characters that were read in vain."""
         self.plain = text.replace("｜", "|").replace("▁", "_") if "｜" in text else text
 
     @property
@@ -122,8 +126,20 @@ class Cursor:
             if self.at_end or not self.maybe(*_ENDS):
                 return
 
+    def end_of_answer(self) -> None:
+        """Tokens that end a message, and the end of the answer behind them."""
+        if self.at < self.no_end:
+            self.wrong()
+        self.ends()
+        if not self.at_end:
+            self.no_end = self.at
+            self.wrong()
+        if not self.final:
+            raise Cut
+
     def more(self) -> NoReturn:
         """The text should go on here."""
+        self.vain += len(self.text) - self.at
         raise Wrong if self.final else Cut
 
     def wrong(self) -> NoReturn:

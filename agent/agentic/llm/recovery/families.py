@@ -40,13 +40,18 @@ FAMILIES = (
     Family(("commentary to=", "analysis to=", "assistant"), tokens.spelled_harmony, lambda lines: lines.stands_alone),
 )
 
-CANDIDATE = re.compile(r"[<\[{]|^ {0,3}(?=[ac])", re.MULTILINE)
+_PATIENCE = 3_000_000
+"""Characters that are read in vain at an answer's end, before the rest of it is taken for text."""
+
+CANDIDATE = re.compile(r"<(?=[|｜tsfmi]|\Z)|[\[{]|^ {0,3}(?=[ac])", re.MULTILINE)
 """Ends before or behind the first character of what could be a form: a letter counts at a line's start only."""
 
 
 def read_calls(cursor: Cursor, lines: Lines) -> Calls:
     """The calls that begin at the cursor, which then stands behind them. :raises Wrong: :raises Cut:"""
     start, cut = cursor.at, False
+    if cursor.final and cursor.vain > _PATIENCE:
+        raise Wrong
     for family in FAMILIES:
         if not _may_begin(cursor, family.openings) or not family.place(lines):
             continue
@@ -57,7 +62,7 @@ def read_calls(cursor: Cursor, lines: Lines) -> Calls:
         except Cut:
             cut = True
         except Wrong:
-            pass
+            cursor.vain += cursor.at - start
         cursor.at = start
     raise Cut if cut else Wrong
 

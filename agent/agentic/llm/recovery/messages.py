@@ -49,10 +49,8 @@ def read_header(cursor: Cursor, *, fresh: bool, harmony: bool, token: bool) -> H
         cursor.maybe(*_HARMONY_STARTS)
     if not token or not cursor.looks_at("<|"):
         cursor.wrong()
-    cursor.ends()
-    if not cursor.at_end:
-        cursor.wrong()
-    return Header() if cursor.final else cursor.more()
+    cursor.end_of_answer()
+    return Header()
 
 
 def _harmony(cursor: Cursor) -> Header:
