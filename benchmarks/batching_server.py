@@ -141,11 +141,12 @@ class _Engine:
         tokens, cached = self._look_up(prompt)
         request = json.loads(body)
         sequence = _Sequence(tokens - cached, self._pieces(request), asyncio.Queue())
-        completion = len(sequence.pieces)
+        pieces = len(sequence.pieces)
+        completion = max(pieces, len(json.dumps([piece["delta"] for piece in sequence.pieces])) // 4)
         self._waiting.append(sequence)
         self._wanted.set()
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
-        for _ in range(completion):
+        for _ in range(pieces):
             writer.write(_chunk({"object": "chat.completion.chunk", "choices": [await sequence.out.get()]}))
             await writer.drain()
         usage = {"prompt_tokens": tokens, "completion_tokens": completion}
