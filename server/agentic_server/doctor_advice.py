@@ -146,14 +146,14 @@ def _of_speed(info: EndpointInfo, measured: Measured) -> Iterator[Advice]:
     if hint is None or alone is None or together is None or len(speeds) < 2 or together > 1.25 * alone:
         return
     problem = f"{max(speeds)} requests at once are hardly faster than one after the other."
-    window = info.window * 4
-    yield Advice(problem, hint.format(context=window))
+    slots = 2 * (info.slots or 2)
+    yield Advice(problem, hint.format(slots=slots, context=slots * info.window))
 
 
 _SIDE_BY_SIDE = {
     "vllm": "If the machine has power to spare, raise --max-num-seqs (and --gpu-memory-utilization).",
     "sglang": "If the machine has power to spare, raise --max-running-requests.",
-    "llama.cpp": "If the machine has power to spare: -np 4 -c {context}, for four slots of this window.",
+    "llama.cpp": "If the machine has power to spare: -np {slots} -c {context}, for more slots of this window.",
     "ollama": "If the machine has power to spare, start it with OLLAMA_NUM_PARALLEL=4.",
     "lmstudio": "If the machine has power to spare, raise the model's Max Concurrent Predictions.",
 }
