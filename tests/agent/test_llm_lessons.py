@@ -143,8 +143,9 @@ async def test_one_request_can_teach_several_things() -> None:
         assert len(server.requests) == 4
 
 
-async def test_a_person_is_told_once_that_tools_stand_in_the_prompt() -> None:
-    async with picky_server(RULES["tools (vLLM)"]) as server, pool_over(server) as pool:
+@pytest.mark.parametrize("rule", ["tools (vLLM)", "tools (llama.cpp)"])
+async def test_a_person_is_told_once_that_tools_stand_in_the_prompt(rule: str) -> None:
+    async with picky_server(RULES[rule]) as server, pool_over(server) as pool:
         (notice,) = notices((await ask(pool))[1])
         assert notice.endpoint == server.url
         assert "--enable-auto-tool-choice" in notice.hint

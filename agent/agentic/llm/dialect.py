@@ -115,6 +115,12 @@ def learn(dialect: Dialect, status: int, words: str) -> Dialect | None:
     return None
 
 
+NATIVE_HINT = (
+    "A model that was trained to call tools does it better natively: vLLM needs --enable-auto-tool-choice and"
+    " --tool-call-parser for that, llama-server --jinja, Ollama a model with the tag `tools`."
+)
+"""For a person, where a refusal has moved the tools into the prompt."""
+
 _MADE_UP = f"\n{RESPONSE}"
 """Small models go on after a call with the result that they expect. At the beginning of a line only: a thought or a
 file may mention the tag."""

@@ -12,7 +12,7 @@ from agentic.events import EndpointStatus, Origin, Usage
 from agentic.llm.attempt import EndpointClient
 from agentic.llm.breaker import Breaker
 from agentic.llm.clock import Clock
-from agentic.llm.dialect import Dialect
+from agentic.llm.dialect import NATIVE_HINT, Dialect
 from agentic.llm.endpoint import Deadlines, Endpoint
 from agentic.llm.failures import is_unconnected, status_of, wait_told
 from agentic.llm.gate import Gate, Slot
@@ -188,7 +188,7 @@ class Member:
         """See `EndpointClient.learn`."""
         learned = self.client.learn(failure, sent_in)
         if learned and self.client.dialect.tools != sent_in.tools:
-            self.tell("tools_prompted", f"{self.url} takes no tools; they are described in the prompt.", failure.hint)
+            self.tell("tools_prompted", f"{self.url} takes no tools; they are described in the prompt.", NATIVE_HINT)
         return learned
 
     def tell_cut(self) -> None:
