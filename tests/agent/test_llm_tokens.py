@@ -37,6 +37,11 @@ COUNTED = {
     ),
     "korean": ("안녕하세요! 파일을 읽었습니다. 오류는 없습니다.\n" * 20, 240),
     "emoji": ("🎉🚀🔥😀🧪🦀🐍✅❌\n" * 20, 360),
+    "diff": ("@@ -1,7 +1,7 @@\n-    return a - b  # x\n+    return a + b\n" * 20, 560),
+    "short lines": ("a\n" * 400, 800),
+    "colours": ("\x1b[31mred\x1b[0m \x1b[1;32mgreen\x1b[0m\n" * 20, 440),
+    "mathematics": ("𝒜𝔅ℂ𝓓∑∫∂√∞≠≤≥⊂∀∃\n" * 20, 580),
+    "amharic": ("በዚህ ተግባር ውስጥ ስህተትን ማስተካከል አለብን።\n" * 20, 1160),
     "hex": (RANDOM.hex(), 2182),
     "base64": (base64.b64encode(RANDOM).decode(), 1744),
 }

@@ -14,8 +14,8 @@ LARGEST_CALIBRATION = 2.0
 
 _FADING = 0.2
 """The part of the way that the calibration goes back for each answer which needed less."""
-_CUT_OFF = 1 / 3
-"""Our count is never three times too high: a server that tells less than this part of it has cut the prompt."""
+_CUT_OFF = 1 / 4
+"""Our count is hardly ever four times too high: a server that tells less than this part of it has cut the prompt."""
 _NEGLIGIBLE = 0.03
 """A count is called exact while at most this part of it is estimated."""
 
