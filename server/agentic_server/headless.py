@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from agentic.runtime import Ports, Run
+    from agentic_server.terminal import TerminalView
     from agentic_server.terminal_asker import TerminalAsker
 
 ENDED_BY_LIMIT = ("max_iterations", "max_time", "max_tokens", "loop")
@@ -201,10 +202,14 @@ async def _show(running: Run, store: Store, asker: TerminalAsker, options: argpa
             code = _exit_code(event, code)
     feed.flush()
     if view is not None:
-        view.close()
-        if code in (1, UNREACHABLE):
-            view.show_line(f"Go on with: agentic resume {running.task.session}")
+        _close(view, code, running.task.session)
     return code
+
+
+def _close(view: TerminalView, code: int, session: str) -> None:
+    view.close()
+    if code in (1, UNREACHABLE):
+        view.show_line(f"Go on with: agentic resume {session}")
 
 
 def _write_to_nowhere() -> None:
