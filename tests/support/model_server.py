@@ -181,6 +181,16 @@ class ModelServer:
         """Take no new connection; those that there are stay."""
         self._server.close()
 
+    def die(self) -> None:
+        """Be gone: no new connection, and the ones that there are broken."""
+        self.stop_listening()
+        self.hang_up()
+
+    async def listen_again(self) -> None:
+        """Be back, at the same address."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: _Protocol(self._accept), "127.0.0.1", self._port)
+
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
         self._tasks.add(task)

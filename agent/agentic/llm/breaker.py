@@ -87,7 +87,7 @@ class Breaker:
         """
         was_closed = self._until is None
         if answered:
-            self._until = None
+            self.failures, self._until = 0, None
         else:
             self._open(now)
         return was_closed is not answered

@@ -27,8 +27,8 @@ class Conversation:
     calls: set[str] = field(default_factory=set[str])
     home: str = ""
     """The address of the endpoint that holds its prefix."""
-    _last: tuple[int, int] = (0, 0)
-    """The length of the last prompt in links, and the last one of these."""
+    _last: tuple[int, int, str] = (0, 0, "")
+    """The length of the last prompt in links, the last one of these, and who answered it."""
     _rough: int = 0
     """Its length in tokens, uncounted."""
     _prompt: int = 0
@@ -38,15 +38,20 @@ class Conversation:
         """About how many tokens a prompt has; by the measure of the last one, where the server told its length."""
         return round(chain.tokens * (self._prompt / self._rough if self._prompt and self._rough else _ERRING_HIGH))
 
-    def is_cut(self, chain: PromptChain, prompt: int | None) -> bool:
-        """Whether the server read clearly less of this prompt than of the former one, which this one goes on with."""
-        links, last = self._last
-        extends = 0 < links < len(chain.links) and chain.links[links - 1] == last
+    def is_cut(self, chain: PromptChain, url: str, prompt: int | None) -> bool:
+        """Whether a server read clearly less of this prompt than of the former one, which this one goes on with."""
+        links, last, answered = self._last
+        extends = 0 < links < len(chain.links) and chain.links[links - 1] == last and answered == url
         return extends and prompt is not None and prompt < self._prompt * CLEARLY
 
-    def remember(self, chain: PromptChain, prompt: int | None) -> None:
+    def overflowed(self, chain: PromptChain, window: int) -> None:
+        """A window of so many tokens is too small for this prompt."""
+        if self.estimate(chain) <= window:
+            self._rough, self._prompt = chain.tokens, window + 1
+
+    def remember(self, chain: PromptChain, url: str, prompt: int | None) -> None:
         """An answer has come to this prompt."""
-        self._last = len(chain.links), chain.links[-1]
+        self._last = len(chain.links), chain.links[-1], url
         self._rough, self._prompt = chain.tokens, prompt or 0
 
 

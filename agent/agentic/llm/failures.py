@@ -85,9 +85,9 @@ def wait_told(error: ModelError, now: float | None = None) -> float:
             return seconds
     try:
         then = parsedate_to_datetime(headers.get("retry-after", ""))
-    except ValueError:
+        return max(0.0, then.timestamp() - (time.time() if now is None else now))
+    except (ValueError, OverflowError, OSError):
         return 0.0
-    return max(0.0, then.timestamp() - (time.time() if now is None else now))
 
 
 def status_of(error: ModelError) -> int | None:

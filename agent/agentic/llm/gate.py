@@ -16,7 +16,7 @@ class Gate:
     """Lets in up to `limit` requests at once."""
 
     def __init__(self, limit: int) -> None:
-        self._most = limit
+        self._most: int = limit
         self._allowed = float(limit)
         self._lowered = 0
         self.in_flight = 0
@@ -50,6 +50,12 @@ class Gate:
             yield Slot(self, self._lowered)
         finally:
             self._give_back()
+
+    def limit_to(self, most: int) -> None:
+        """The endpoint takes no more than this."""
+        if most != self._most:
+            self._most, self._allowed = most, float(most)
+            self._let_in()
 
     def lower(self, lowered: int) -> None:
         """Let fewer in. Requests that were sent before the last time do not count again (see `Slot.busy`)."""

@@ -24,6 +24,12 @@ from agentic.llm.routing import Snapshot
 GAUGES_SECONDS = 2.0
 """How old the server's figures may be before they are asked for again."""
 
+NO_GAUGES_SECONDS = 60.0
+"""How long a server that told none is not asked again."""
+
+STALE_SECONDS = 10.0
+"""Figures that are older say nothing about the load."""
+
 _NEWEST = 0.3
 """The weight of the newest figure in a running mean."""
 
@@ -67,6 +73,7 @@ class Member:
         self._speed: float | None = None
         self._hit_share: float | None = None
         self._gauges_due = 0.0
+        self._gauges_read = 0.0
 
     @property
     def client(self) -> EndpointClient:
@@ -132,6 +139,7 @@ class Member:
             self.breaker.probed(_now(), answered=False)
             return
         self.trouble = None
+        self.gate.limit_to(min(self.endpoint.max_requests, info.slots or self.endpoint.max_requests))
         if self._client is None:
             self._client = EndpointClient(self.endpoint, info, self._deadlines)
         else:
@@ -142,11 +150,12 @@ class Member:
 
     async def read_gauges(self) -> None:
         """Take up the server's own figures, where it offers them."""
-        read = await self.client.read_gauges()
-        if read is None:
-            self._gauges_due = float("inf")
+        before, self.gauges = self.gauges, await self.client.read_gauges() or Gauges()
+        self._gauges_read = _now()
+        if self.gauges == Gauges():
+            self._gauges_due = self._gauges_read + NO_GAUGES_SECONDS
             return
-        before, self.gauges = self.gauges, read
+        read = self.gauges
         self._hit_share = read.hit_share_since(before) or self._hit_share
         self.cache.block_size = read.block_size or BLOCK_SIZE
 
@@ -209,7 +218,7 @@ class Member:
             self.gate.limit,
             self.gate.in_flight,
             self.gate.queued,
-            self.gauges.waiting or 0,
+            self.gauges.waiting or 0 if _now() - self._gauges_read < STALE_SECONDS else 0,
             self.cache.expected(chain),
         )
 

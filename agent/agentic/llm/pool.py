@@ -14,10 +14,11 @@ from collections import deque
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
+from typing import Literal
 
 from msgspec import structs
 
-from agentic.errors import EndpointUnreachable, ModelError, RequestRefused
+from agentic.errors import ContextOverflow, EndpointUnreachable, ModelError, RequestRefused
 from agentic.events import Failover, ModelEvent, ModelFinished, ModelNotice
 from agentic.llm.answers import AnswerReader
 from agentic.llm.asking import Asking
@@ -77,6 +78,11 @@ class Pool:
         usable = [one for one in known if one.is_well] or known
         return max((one.client.window for one in usable), default=DEFAULT_WINDOW)
 
+    @property
+    def states(self) -> dict[str, Literal["ready", "failing", "out"]]:
+        """How each endpoint does, by its address."""
+        return {one.url: one.state for one in self._members}
+
     async def connect(self) -> None:
         """Ready when the first endpoint has answered; the others join when they do.
 
@@ -113,7 +119,7 @@ class Pool:
                     continue
             else:
                 asking.course.found_nobody()
-            wait = self._wait_before_next(asking)
+            wait = await self._wait_before_next(asking)
             yield self._going_on(asking, member, wait)
             if wait:
                 await asyncio.sleep(wait)
@@ -156,7 +162,7 @@ class Pool:
 
     async def _attempt(self, asking: Asking, member: Member) -> AsyncGenerator[ModelEvent]:
         """One attempt, up to `ModelFinished` or to the withdrawal of all that it has shown; the course knows which."""
-        answer, finished = asking.reader(member), None
+        finished = None
         if member.gate.is_full:
             yield asking.notice(_queued(member))
         async with self._slot(asking, member) as slot:
@@ -164,9 +170,10 @@ class Pool:
                 asking.course.outcome = "passed over"
                 return
             asking.conversation.home = member.url
-            client, dialect = member.client, member.client.dialect
-            body = client.encode(asking.request, asking.conversation.estimate(asking.chain))
-            yield asking.started(member, len(body) // 3)
+            client, dialect, answer = member.client, member.client.dialect, asking.reader(member)
+            prompt = asking.conversation.estimate(asking.chain)
+            body = client.encode(asking.request, prompt)
+            yield asking.started(member, prompt)
             try:
                 async with aclosing(client.attempt(asking.name, body, answer, asking.clock)) as events:
                     async for event in events:
@@ -190,7 +197,9 @@ class Pool:
 
     def _failed(self, asking: Asking, member: Member, failure: ModelError, slot: Slot, sent_in: Dialect) -> None:
         verdict: Verdict = "never"
-        member.correct_window(failure)
+        if isinstance(failure, ContextOverflow):
+            member.correct_window(failure)
+            asking.conversation.overflowed(asking.chain, member.client.window)
         if member.learn(failure, sent_in):
             verdict = "anew"
         elif concerns_endpoint(failure):
@@ -219,23 +228,23 @@ class Pool:
     def _succeeded(self, asking: Asking, member: Member, finished: ModelFinished) -> ModelFinished:
         """The end of an answer; where the server does not tell what its cache held, with what it must have held."""
         usage = finished.usage
-        if member.cuts_silently and asking.conversation.is_cut(asking.chain, usage.prompt):
+        if member.cuts_silently and asking.conversation.is_cut(asking.chain, member.url, usage.prompt):
             member.tell_cut()
         if usage.cached is None and usage.prompt is not None and member.caches_prefixes:
             cached = member.cache.expected(asking.chain, usage.prompt)
             finished = structs.replace(finished, usage=structs.replace(usage, cached=cached, computed=True))
         member.cache.remember(asking.chain, usage.completion)
         member.succeeded(asking.clock, usage)
-        asking.conversation.remember(asking.chain, usage.prompt)
+        asking.conversation.remember(asking.chain, member.url, usage.prompt)
         return finished
 
-    def _wait_before_next(self, asking: Asking) -> float:
+    async def _wait_before_next(self, asking: Asking) -> float:
         """Seconds until the next attempt; 0 where it can be made at once. :raises ModelError: there is none."""
         course, left = asking.course, asking.clock.left()
         failure = course.failure or self._nobody()
         if course.verdict == "never":
             raise failure
-        if left > 0 and (course.verdict == "anew" or self._choose(asking) is not None):
+        if left > 0 and (course.verdict == "anew" or await self._find(asking) is not None):
             return 0.0
         wait = self._next_wait(asking) if course.verdict == "again" else None
         if wait is None or wait > left:
@@ -261,10 +270,10 @@ class Pool:
     def _going_on(self, asking: Asking, member: Member | None, wait: float) -> Failover | ModelNotice:
         """That another attempt follows, after this many seconds."""
         chosen = self._choose(asking) if not wait else None
-        next_one = chosen or self._hopeful(asking)[0]
-        if member is None or asking.course.failure is None:
-            return asking.notice(_waiting(next_one, wait))
-        return asking.failover(member, next_one.url, asking.course.failure, wait)
+        expected = chosen or next(iter(self._hopeful(asking)), member)
+        if member is None or expected is None or asking.course.failure is None:
+            return asking.notice(_waiting(expected, wait))
+        return asking.failover(member, expected.url, asking.course.failure, wait)
 
     def _well(self) -> list[Member]:
         return [one for one in self._members if one.is_well]
@@ -314,6 +323,11 @@ def _queued(member: Member) -> News:
     return News(member.url, "waiting", f"{member.gate.limit} requests are in flight at {member.url}; this one waits.")
 
 
-def _waiting(member: Member, wait: float) -> News:
+def _waiting(member: Member | None, wait: float) -> News:
     message = f"No model server can take the request; it is tried again in {wait:.0f} s."
-    return News(member.url, "waiting", message, "Start a model server, or cancel the turn and resume it later.")
+    return News(
+        member.url if member else "",
+        "waiting",
+        message,
+        "Start a model server, or cancel the turn and resume it later.",
+    )
