@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import grammar
-from support.faults import FAULTS, WORDS, Fault, FaultServer, faults, long_delta, whole
+from support.faults import DONE, FAULTS, WORDS, Fault, FaultServer, faults, long_delta, whole
 from support.model_server import Json, ModelServer, Play, Reply, delta, events, recorded, stream
 from support.outcomes import BRISK, CALM, ask, check, pool_at, question
 from support.recordings import recordings
@@ -31,6 +32,7 @@ from agentic.errors import (
 from agentic.events import ErrorRaised, Event, Failover, ModelStarted, TextDelta, ToolStarted, TurnFinished
 from agentic.llm.pool import Pool
 from agentic.ports.asker import ScriptedAsker
+from agentic.ports.model import ToolSpec
 from agentic.ports.store import MemoryStore
 from agentic.ports.workspace import MemoryWorkspace
 from agentic.runtime import Ports, run
@@ -128,38 +130,64 @@ def test_any_bytes_are_an_answer_or_a_named_error(body: bytes, as_stream: bool) 
     simulate(any_play(stream([body] if body else []) if as_stream else recorded(body)))
 
 
-SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.sampled_from(["stop", "f"])
+TEXTS = st.text(st.characters(), max_size=5)
+"""With halves of characters, which JSON can hold."""
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | TEXTS | st.sampled_from(["stop", "f"])
 VALUES: st.SearchStrategy[Any] = st.recursive(
     SCALARS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(WORDS), inner, max_size=4),
     max_leaves=12,
 )
+
+
+def mostly(usual: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """The usual, and now and then something else: were all fields odd, no answer would come far."""
+    return st.integers(0, 20).flatmap(lambda number: SCALARS if number == 20 else usual | st.none())
+
+
+ARGUMENTS = ("{}", '{"x": 1}', "{")
+FUNCTIONS = st.fixed_dictionaries(
+    {},
+    optional={
+        "name": mostly(st.sampled_from(["f", "g", ""])),
+        "arguments": mostly(
+            TEXTS | st.sampled_from(["{}", '{"x": 1}', "{"]) | st.dictionaries(TEXTS, VALUES, max_size=2)
+        ),
+    },
+)
 PIECES = st.fixed_dictionaries(
     {},
     optional={
-        "index": SCALARS,
-        "id": SCALARS,
-        "function": st.dictionaries(st.sampled_from(["name", "arguments"]), VALUES),
+        "index": mostly(st.integers(0, 2)),
+        "id": mostly(st.sampled_from(["a", "b", ""]) | TEXTS),
+        "function": mostly(FUNCTIONS),
     },
 )
+TAGS = ("<tool_call>", '{"name": "f", "arguments": {}}', "</tool_call>", "<think>", "</think>")
 DELTAS = st.fixed_dictionaries(
     {},
     optional={
-        "content": SCALARS,
-        "reasoning": SCALARS,
-        "reasoning_content": SCALARS,
-        "tool_calls": st.lists(PIECES, max_size=3),
+        "content": mostly(
+            TEXTS | st.sampled_from(["<tool_call>", '{"name": "f", "arguments": {}}', "</tool_call>", "<think>"])
+        ),
+        "reasoning": mostly(TEXTS),
+        "reasoning_content": mostly(TEXTS),
+        "tool_calls": mostly(st.lists(PIECES, max_size=3)),
     },
 )
-CHUNKS = VALUES | st.builds(
-    lambda fields, finish: delta(finish, **fields), DELTAS, st.sampled_from([None, None, "stop"])
+FINISHES = st.sampled_from([None, None, None, "stop", "tool_calls", "length", "error"])
+CHUNKS = st.integers(0, 20).flatmap(
+    lambda number: (
+        VALUES if number == 20 else st.builds(lambda fields, finish: delta(finish, **fields), DELTAS, FINISHES)
+    )
 )
+TOOL: ToolSpec = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
 
 
-@settings(max_examples=150, deadline=None)
-@given(chunks=st.lists(CHUNKS, max_size=6))
+@settings(max_examples=200, deadline=None)
+@given(chunks=st.lists(CHUNKS, max_size=8))
 def test_any_json_is_an_answer_or_a_named_error(chunks: list[Any]) -> None:
-    simulate(any_play(events(*chunks)))
+    simulate(any_play(stream([*(f"data: {json.dumps(chunk)}\n\n".encode() for chunk in chunks), DONE])))
 
 
 @settings(max_examples=100, deadline=None)
@@ -174,7 +202,7 @@ def test_any_damage_to_a_recording_is_an_answer_or_a_named_error(name: str, seed
 
 async def any_play(play: Play) -> None:
     async with ModelServer(lambda _: play, compactions=None) as server, pool_at(server.url, retries=1) as pool:
-        check(await ask(pool))
+        check(await ask(pool, question(tools=(TOOL,))))
         assert now() <= BRISK.total + SLACK
 
 

@@ -206,6 +206,11 @@ def _inserted(events: Sequence[bytes], count: int = 1) -> Make:
     return make
 
 
+def _with_odd_end(play: Play, dice: random.Random) -> Play:
+    """An odd event behind the finish reason, where it can do no harm."""
+    return replace(play, pieces=[*play.pieces[:-1], dice.choice([*ODD_CHUNKS, _gave_up(dice)]), DONE])
+
+
 def _ending(ending: Literal["end", "cut", "reset", "stall", "drip"]) -> Make:
     return lambda play, dice: replace(play, pieces=_begun(play, dice), ending=ending)
 
@@ -346,6 +351,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("odd http", "broken", _chosen([recorded(head) for head in _ODD_HEADS])),
     Fault("odd event", "broken", _inserted(ODD_CHUNKS)),
     Fault("harmless events", "none", _inserted(HARMLESS_CHUNKS, 4)),
+    Fault("odd end", "none", _with_odd_end),
     Fault("gave up", "broken", lambda play, dice: replace(play, pieces=[*_begun(play, dice), _gave_up(dice)])),
     Fault("rearranged", "spoilt", _rearranged),
     Fault("mutated", "spoilt", _mutated),

@@ -6,6 +6,7 @@ Calls that the server left in the text are recovered from it, when the answer is
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -106,22 +107,19 @@ class AnswerReader:
         if not chunk.choices:
             return []
         choice = chunk.choices[0]
+        if choice.finish_reason in FAILED_REASONS and not self.finish_reason:
+            raise StreamBroken(f"The server ended the answer with the finish reason {choice.finish_reason}.")
         events = self._read_delta(choice.delta) if choice.delta is not None else []
         self.grew = self.grew or bool(events)
-        if choice.finish_reason:
-            if choice.finish_reason in FAILED_REASONS:
-                raise StreamBroken(f"The server ended the answer with the finish reason {choice.finish_reason}.")
-            self.finish_reason = self.finish_reason or choice.finish_reason
+        self.finish_reason = self.finish_reason or choice.finish_reason or ""
         return events
 
     def finish(self) -> list[ModelEvent]:
         """The events that complete the answer's open items. :raises StreamBroken: a tool call never got its name."""
+        if not all(call.name for call in self._calls):
+            raise StreamBroken("The server sent a tool call without a name.")
         events = self._finish_text()
-        for call in self._calls:
-            if not call.name:
-                raise StreamBroken("The server sent a tool call without a name.")
-            if not call.arguments:
-                events.append(self._grow(call, "{}"))
+        events += [self._grow(call, "{}") for call in self._calls if not call.arguments]
         if self._calls and self.finish_reason in RECOVERABLE:
             self.finish_reason = "tool_calls"
         return events
@@ -262,9 +260,7 @@ class AnswerReader:
 
 def _arguments_text(piece: CallDelta) -> str:
     arguments = piece.function.arguments if piece.function else None
-    if isinstance(arguments, dict):
-        return msgspec.json.encode(arguments).decode()
-    return arguments or ""
+    return json.dumps(arguments) if isinstance(arguments, dict) else arguments or ""
 
 
 def _starts_another(piece: CallDelta, name: str, call: _Call) -> bool:
