@@ -384,7 +384,7 @@ async def test_requests_that_wait_at_the_server_send_new_ones_elsewhere() -> Non
         one.pages["/metrics"] = metrics % 5
         async with asyncio.timeout(20):
             while waiting != 5:
-                (told,) = (await ask(pool, question(session=session))).of(EndpointStatus)
+                told = (await ask(pool, question(session=session))).of(EndpointStatus)[0]
                 waiting = told.waiting
                 await asyncio.sleep(0.02)
         assert (told.endpoint, told.running) == (one.url, 3)

@@ -69,6 +69,7 @@ class Member:
         self._deadlines = deadlines
         self._news = news
         self._told_out = False
+        self._told_state = "out"
         self._first_token: float | None = None
         self._speed: float | None = None
         self._hit_share: float | None = None
@@ -122,6 +123,11 @@ class Member:
     def caches_prefixes(self) -> bool:
         """Whether it is of a kind that has a prefix cache, and does not say that it is off."""
         return self.client.info.server in _CACHING and self.gauges.prefix_caching is not False
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether it is in another state than the last status told."""
+        return self.state != self._told_state
 
     async def aclose(self) -> None:
         """Close the connections, those too that an answer still streams over."""
@@ -224,6 +230,7 @@ class Member:
 
     def status(self, origin: Origin) -> EndpointStatus:
         """How it does."""
+        self._told_state = self.state
         return EndpointStatus(
             **origin,
             endpoint=self.url,

@@ -37,6 +37,9 @@ from agentic.llm.tokens import estimate_message
 from agentic.ports.model import Message, ModelRequest, TokenCount, ToolSpec
 from agentic.task import new_id
 
+CHAINS = 64
+"""How many conversations may be under way before their prompts are hashed anew at each request."""
+
 WAITS = (2.0, 4.0, 8.0, 16.0)
 """Seconds between one attempt and the next where no other endpoint can take the request."""
 
@@ -66,9 +69,9 @@ class Pool:
             for endpoint in endpoints
         ]
         self._conversations = Conversations()
-        self._chains = PromptChains()
-        self._probes: dict[str, asyncio.Task[None]] = {}
-        """By address, those that run."""
+        self._chains = PromptChains(CHAINS)
+        self._probes: dict[Member, asyncio.Task[None]] = {}
+        """Those that run."""
         self._readings: set[asyncio.Task[None]] = set()
 
     @property
@@ -221,7 +224,9 @@ class Pool:
             finished = self._succeeded(asking, member, finished)
         while self._news:
             yield asking.notice(self._news.popleft())
-        yield member.status(asking.origin)
+        for one in self._members:
+            if one is member or one.has_changed:
+                yield one.status(asking.origin)
         if finished is not None:
             yield finished
 
@@ -296,10 +301,10 @@ class Pool:
 
     def _probing(self, member: Member) -> asyncio.Task[None]:
         """The probe that runs, or a new one; it goes on when those who wait for it leave."""
-        running = self._probes.get(member.url)
+        running = self._probes.get(member)
         if running is None:
-            running = self._probes[member.url] = asyncio.create_task(member.probe())
-            running.add_done_callback(lambda _: self._probes.pop(member.url, None))
+            running = self._probes[member] = asyncio.create_task(member.probe())
+            running.add_done_callback(lambda _: self._probes.pop(member, None))
         return running
 
     def _nobody(self) -> ModelError:
