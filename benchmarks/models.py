@@ -24,6 +24,7 @@ from agentic.llm.clock import Clock
 from agentic.llm.counting import TokenCounter
 from agentic.llm.endpoint import Deadlines, Endpoint, EndpointInfo
 from agentic.llm.pool import Pool
+from agentic.llm.prefix import PrefixMap, PromptChains
 from agentic.llm.probe import probe
 from agentic.llm.tokenizer import load_o200k
 from agentic.ports.model import Message, ModelRequest, TokenCount, ToolSpec
@@ -45,7 +46,7 @@ def measure() -> list[Row]:
     gc.disable()
     try:
         rows = [*asyncio.run(_chunks()), *asyncio.run(_healthy_requests()), *asyncio.run(_failovers())]
-        rows += [*asyncio.run(_batches()), *asyncio.run(_counts())]
+        rows += [*asyncio.run(_batches()), *asyncio.run(_counts()), _prefixes()]
     finally:
         gc.enable()
     return rows
@@ -225,6 +226,22 @@ async def _counts() -> list[Row]:
         rows.append(Row("models", label, median(spent), "ms", 1.0, beside))
         await counting.aclose()
     return rows
+
+
+def _prefixes() -> Row:
+    """What a request pays for knowing which part of its prompt each of two endpoints holds."""
+    messages = [_user(f"{number}: {SENTENCE * 4}") for number in range(1000)]
+    chains, caches, spent = PromptChains(), (PrefixMap(), PrefixMap()), list[float]()
+    for number in range(REQUESTS):
+        messages.append(_user(f"More, {number}."))
+        begun = time.perf_counter()
+        chain = chains.of(("s", "main"), messages, tool_specs())
+        for cache in caches:
+            cache.expected(chain)
+        caches[0].remember(chain, 10)
+        spent.append((time.perf_counter() - begun) * 1e3)
+    beside = f"p99 {percentile(spent, 0.99):.3f} ms; the first, all hashed, {spent[0]:.2f} ms"
+    return Row("models", "what two endpoints hold of a prompt of 1,000 messages", median(spent), "ms", 0.5, beside)
 
 
 class _Counting:
