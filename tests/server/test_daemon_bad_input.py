@@ -15,12 +15,12 @@ from support.runs import reply, work
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 Staged = tuple[Daemon, Model]
-SHORT = {"connect": 1, "firstToken": 0.3, "silence": 0.3, "total": 1.5}
+SHORT = {"connect": 1, "firstToken": 0.3, "silence": 0.3, "total": 5}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Staged]:
-    options = {"mode": "accept-edits", "deadlines": SHORT}
+    options = {"mode": "accept-edits", "deadlines": SHORT, "retries": 1}
     async with stage(tmp_path_factory.mktemp("bad"), options=options) as staged:
         yield staged
 
