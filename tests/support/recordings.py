@@ -33,13 +33,14 @@ class Recording:
         return "-scen_" in self.name
 
     @property
-    def body_start(self) -> int:
-        return self.raw.index(b"\r\n\r\n") + 4
-
-    @property
-    def boundaries(self) -> list[int]:
-        """The offsets between two events of the stream, the body's start and the end included."""
-        return sorted({self.body_start, len(self.raw), *_ends_of_events(self.raw)})
+    def unframed(self) -> bytes:
+        """The same response with a body that ends where the connection does: no cut can be told from its end."""
+        head, _, body = self.raw.partition(b"\r\n\r\n")
+        lines = head.split(b"\r\n")
+        if b"transfer-encoding: chunked" in head.lower():
+            body = b"".join(_chunks(body))
+        kept = [line for line in lines if not line.lower().startswith((b"transfer-encoding", b"content-length"))]
+        return b"\r\n".join([*kept, b"", body])
 
     def slices(self, rng: random.Random, count: int = 6) -> list[int]:
         """Offsets at arbitrary places."""
@@ -56,13 +57,20 @@ def recordings() -> dict[str, Recording]:
     return {name: Recording(name, raw, outcomes[name]) for name, raw in sorted(raws.items())}
 
 
-def answers() -> list[Recording]:
-    """Those that hold a whole answer."""
-    return [recording for recording in recordings().values() if recording.is_answer]
+def boundaries(raw: bytes) -> list[int]:
+    """The offsets between two events of a response, its body's start and its end included."""
+    ends = [raw.index(b"\r\n\r\n") + 4]
+    while (found := raw.find(b"\n\n", ends[-1])) >= 0:
+        ends.append(found + 2)
+    return sorted({*ends, len(raw)})
 
 
-def _ends_of_events(raw: bytes) -> Iterator[int]:
-    start = raw.index(b"\r\n\r\n") + 4
-    while (found := raw.find(b"\n\n", start)) >= 0:
-        start = found + 2
-        yield start
+def _chunks(body: bytes) -> Iterator[bytes]:
+    """The data of a chunked body."""
+    while True:
+        size, _, rest = body.partition(b"\r\n")
+        length = int(size, 16)
+        if length == 0:
+            return
+        yield rest[:length]
+        body = rest[length + 2 :]
