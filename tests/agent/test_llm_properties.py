@@ -30,6 +30,7 @@ from agentic.errors import (
     StreamBroken,
 )
 from agentic.events import ErrorRaised, Event, Failover, ModelStarted, TextDelta, ToolStarted, TurnFinished
+from agentic.llm.endpoint import Deadlines
 from agentic.llm.pool import Pool
 from agentic.ports.asker import ScriptedAsker
 from agentic.ports.model import ToolSpec
@@ -67,9 +68,17 @@ def test_a_fault_has_its_effect_and_no_other(fault: Fault) -> None:
         simulate(one_fault(fault, seed))
 
 
-async def one_fault(fault: Fault, seed: int) -> None:
+@pytest.mark.parametrize("fault", [one for one in FAULTS if one.effect != "stalled"], ids=lambda fault: fault.name)
+async def test_a_fault_has_the_same_effect_over_a_real_network(fault: Fault) -> None:
+    await one_fault(fault, 1, CALM)
+
+
+async def one_fault(fault: Fault, seed: int, deadlines: Deadlines = BRISK) -> None:
     plays = [fault.make(whole(GOOD), random.Random(seed)), whole(GOOD)]
-    async with ModelServer(lambda _: plays.pop(0), compactions=None) as server, pool_at(server.url) as pool:
+    async with (
+        ModelServer(lambda _: plays.pop(0), compactions=None) as server,
+        pool_at(server.url, deadlines=deadlines) as pool,
+    ):
         outcome = await ask(pool)
         check(outcome)
         said = f"seed {seed}: {outcome.error!r} {outcome.content}"
