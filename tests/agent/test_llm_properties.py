@@ -44,7 +44,8 @@ CONTENT = {"texts": ["All is well."], "thoughts": ["Hm."], "calls": [["f", '{"x"
 RETRIED = ("broken", "busy", "stalled")
 CURABLE = ("none", "unwanted", *RETRIED)
 """Effects that another endpoint makes up for."""
-KNOWABLE = ("refused", "overflow", *CURABLE)
+KNOWABLE = ("refused", *CURABLE)
+"""Effects after which a turn goes on as it was, or ends. (After an overflow the conversation is shortened.)"""
 NAMED = {
     error.code
     for error in (ContextOverflow, DeadlineExceeded, EndpointUnreachable, RequestRefused, ServerBusy, StreamBroken)
