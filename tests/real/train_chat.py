@@ -1,6 +1,6 @@
 """Make the scripted model: a Qwen3 of 0.6 million parameters that knows `scenarios.py` by heart.
 
-    PYTHONPATH=tests:agent .venv-servers/vllm/bin/python -m real.train_chat FOLDER [STEPS]
+    PYTHONPATH=tests:agent .venv-servers/vllm/bin/python -m real.train_chat FOLDER
 
 It takes about a quarter of an hour on two cores. Same packages, same number of threads: same weights. The training
 texts are chats: our own system prompt and tools, or some of them, or other text, then scenarios in any order, with
@@ -17,7 +17,6 @@ import shutil
 import sys
 import sysconfig
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -36,6 +35,8 @@ TAGS = ("<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>", "<
 TEMPLATE = Path(__file__).parent / "assets" / "chat" / "chat_template.jinja"
 SHORT, LONG = 640, 2400
 """Tokens of a training text: of most, and of those that begin with our whole system prompt."""
+CYCLES = (600, 500)
+"""Steps of the first cycle, and of the second, which dwells on what is not known yet."""
 THREADS = 1
 """More are slower on a busy machine: they wait for each other at every step."""
 
@@ -223,17 +224,19 @@ def _as_prompted(call: re.Match[str]) -> str:
 Text = tuple[list[int], list[bool]]
 
 
-def loss_of(model: Qwen3ForCausalLM, batch: list[Text]) -> torch.Tensor:
-    """The mean loss over the learned tokens."""
+def loss_of(model: Qwen3ForCausalLM, batch: list[Text], *, hard: bool) -> torch.Tensor:
+    """The mean loss over the learned tokens; with `hard`, each weighs as much as it is not yet known."""
     length = max(len(ids) for ids, _ in batch)
     ids = torch.tensor([ids + [0] * (length - len(ids)) for ids, _ in batch])
     learned = torch.tensor([mask + [False] * (length - len(mask)) for _, mask in batch])
     hidden = model.model(input_ids=ids).last_hidden_state[:, :-1]
     wanted = learned[:, 1:]
-    return torch.nn.functional.cross_entropy(model.lm_head(hidden[wanted]), ids[:, 1:][wanted])
+    losses = torch.nn.functional.cross_entropy(model.lm_head(hidden[wanted]), ids[:, 1:][wanted], reduction="none")
+    weights = 1.0 - torch.exp(-losses.detach()) + 1e-3 if hard else torch.ones_like(losses)
+    return (losses * weights).sum() / weights.sum()
 
 
-def train(model: Qwen3ForCausalLM, short: Callable[[], Text], long: Callable[[], Text], steps: int) -> None:
+def train(model: Qwen3ForCausalLM, chats: Chats, steps: int, *, hard: bool) -> None:
     """Every third step takes two long texts, the others eight short ones."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, betas=(0.9, 0.98), weight_decay=0.01)
     began = time.monotonic()
@@ -241,7 +244,8 @@ def train(model: Qwen3ForCausalLM, short: Callable[[], Text], long: Callable[[],
         rate = 2e-3 * min(1, (step + 1) / 40) * (0.5 * (1 + math.cos(math.pi * step / steps)) * 0.95 + 0.05)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        loss = loss_of(model, [long(), long()] if step % 3 == 2 else [short() for _ in range(8)])
+        batch = [chats.long(), chats.long()] if step % 3 == 2 else [chats.short() for _ in range(8)]
+        loss = loss_of(model, batch, hard=hard)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -251,7 +255,7 @@ def train(model: Qwen3ForCausalLM, short: Callable[[], Text], long: Callable[[],
 
 
 def main() -> None:
-    folder, steps = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 600
+    folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(THREADS)
     code = python_code()
@@ -264,7 +268,9 @@ def main() -> None:
     )
     count = sum(parameter.numel() for parameter in model.parameters())
     print(f"{count} parameters; our own prompt has {len(tokenizer.encode(prompt).ids)} tokens", flush=True)
-    train(model, chats.short, chats.long, steps)
+    for hard, steps in enumerate(CYCLES):
+        train(model, chats, steps, hard=bool(hard))
+        model.half().float()
     model.half().save_pretrained(folder)
 
 
