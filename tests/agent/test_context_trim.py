@@ -210,7 +210,7 @@ def test_arguments_that_cannot_be_read_are_left(arguments: str) -> None:
 
 
 def test_exact_counts_far_below_our_estimates_do_not_keep_a_text_long() -> None:
-    messages = [say("system", "s"), say("user", "word " * 2000)]
+    messages = [say("system", "s"), say("assistant", "word " * 2000)]
     assert trim(messages, [1, 900], 800, estimate_message).fits
 
 
@@ -281,3 +281,11 @@ def assert_is_or_was_cut(before: Message, after: Message) -> None:
 
 
 TEXTLESS = {"content": "", "reasoning": ""}
+
+
+def test_the_users_own_words_are_never_shortened() -> None:
+    messages = [say("system", "s"), say("user", "word " * 2000), say("assistant", "x"), say("user", "more " * 2000)]
+    trimmed = trim(messages, [1, 2000, 1, 2000], 1000, estimate_message)
+    assert not trimmed.fits
+    assert trimmed.messages[1] is messages[1]
+    assert trimmed.messages[-1] is messages[-1]

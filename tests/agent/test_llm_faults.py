@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from collections.abc import Sequence
 from dataclasses import replace
@@ -385,3 +386,24 @@ async def test_cancelling_the_wait_between_attempts_ends_the_request() -> None:
             await waiting
         await model.aclose()
         assert len(server.requests) == 1
+
+
+async def test_a_redirect_is_not_followed_with_the_prompt_and_says_where_it_leads() -> None:
+    async with ModelServer([GOOD]) as other:
+        target = f"{other.url}/chat/completions"
+        outcome = await run([status(307, "", f"Location: {target}\r\n")])
+        assert isinstance(outcome.error, RequestRefused)
+        assert target in str(outcome.error)
+        assert other.requests == []
+
+
+async def test_events_without_data_are_passed_over() -> None:
+    pieces = [b"id: 1\n\n", b"retry: 10\n\n", b": ping\n\n"]
+    whole = [piece for chunk in (delta(content="a"), delta("stop", content="b")) for piece in (*pieces, _data(chunk))]
+    outcome = await run([stream([*whole, b"data: [DONE]\n\n"])])
+    assert outcome.error is None
+    assert outcome.answer.text == "ab"
+
+
+def _data(chunk: Any) -> bytes:
+    return b"data: " + json.dumps(chunk).encode() + b"\n\n"

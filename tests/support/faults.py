@@ -91,10 +91,12 @@ ODD_CHUNKS = (
     b'data: {"object": "error", "message": "aborted", "code": 500}\n\n',
     b'event: error\ndata: {"message": "aborted"}\n\n',
     b"data: " + b"[" * 100_000 + b"\n\n",
-    b"retry: 100\n\n",
 )
-"""Events that are no piece of an answer. The last is a good one that says nothing, but the client chokes on it."""
+"""Events that are no piece of an answer."""
 HARMLESS_CHUNKS = (
+    b"retry: 100\n\n",
+    b"id: 7\n\n",
+    b"id: 7\n: keep-alive\n\n",
     b": keep-alive\n\n",
     b"\n\n",
     b"data: {}\n\n",

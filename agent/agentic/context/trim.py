@@ -5,7 +5,7 @@ the prompt then only grows for a long while. The steps, each taken only where th
 
 1. The outputs of all tools but the last few become one line that says what they were.
 2. The oldest exchanges go, until half of the budget is free; one note stands in their place.
-3. The longest of the texts that remain lose their middle. System texts never do.
+3. The longest of the texts that remain lose their middle. System texts and the user's own words never do.
 
 The system messages, the task (the first message of the user), the user's last message and the model's last one stay,
 and a call and its results stay or go together. A message that is not changed is the same object as before.
@@ -181,7 +181,8 @@ def _pinned(messages: Sequence[Message]) -> set[int]:
 
 
 def _is_fixed(message: Message) -> bool:
-    return message["role"] in _SYSTEM or _is_note(message)
+    """Whether no part of it may go: system texts, and the user's own words."""
+    return message["role"] in (*_SYSTEM, "user")
 
 
 def _is_note(message: Message) -> bool:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 import openai
+from openai._streaming import ServerSentEvent, SSEDecoder
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _NOT_TOLD: dict[str, Any] = {"OpenAI-Organization": openai.Omit(), "OpenAI-Project": openai.Omit()}
@@ -18,20 +19,37 @@ def open_client(base_url: str, key: str, connect: float) -> openai.AsyncOpenAI:
     """A client that keeps its connections alive. `connect` is in seconds; every other deadline is the caller's.
 
     Proxy settings of the environment are not used for this machine's own addresses, and the environment's OpenAI
-    organization and project are not told to anyone.
+    organization and project are not told to anyone. Redirects are not followed: a prompt goes where the user said.
     """
     timeout = openai.Timeout(None, connect=connect)
     trust_env = urlsplit(base_url).hostname not in _LOOPBACK
-    return openai.AsyncOpenAI(
+    return _Client(
         base_url=base_url,
         api_key=key or "none",
         default_headers=_NOT_TOLD,
         max_retries=0,
         timeout=timeout,
         http_client=openai.DefaultAsyncHttpxClient(
-            base_url=base_url, timeout=timeout, trust_env=trust_env, verify=_certificates(trust_env)
+            base_url=base_url,
+            timeout=timeout,
+            trust_env=trust_env,
+            verify=_certificates(trust_env),
+            follow_redirects=False,
         ),
     )
+
+
+class _EventDecoder(SSEDecoder):
+    """Passes over events without data, such as `retry:` and `id:` alone, as the standard has it."""
+
+    def decode(self, line: str) -> ServerSentEvent | None:
+        event = super().decode(line)
+        return event if event is not None and event.data else None
+
+
+class _Client(openai.AsyncOpenAI):
+    def _make_sse_decoder(self) -> SSEDecoder:
+        return _EventDecoder()
 
 
 @cache

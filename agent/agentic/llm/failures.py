@@ -56,6 +56,8 @@ def model_error(error: Exception, url: str, models: Sequence[str] = ()) -> Model
     if isinstance(error, openai.APIError) and _OVERFLOW.search(f"{words} {error.body}"):
         return ContextOverflow(f"The prompt does not fit the model's context window: {words}", _OVERFLOW_HINT)
     if isinstance(error, openai.APIStatusError):
+        if target := error.response.headers.get("location"):
+            return RequestRefused(f"{url} redirects to {target}.", "Set that address, if it is the one you mean.")
         return _status_error(error.status_code, words, url, models)
     if isinstance(error, openai.APIConnectionError):
         return _connection_error(error, url)
