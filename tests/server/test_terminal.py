@@ -24,7 +24,9 @@ MAIN = e.Origin(session_id="s", turn_id="t", agent="main")
 SUB = e.Origin(session_id="s", turn_id="t", agent="tester")
 HUNK = e.Hunk(id="h1", start_line=1, end_line=2, diff="")
 DIFF = "--- a/lamp.py\n+++ b/lamp.py\n@@ -1 +1 @@\n-lit = False\n+lit = True\n"
-METRICS = e.Metrics(seconds=3.21, tool_calls=2, prompt_tokens=1000, cached_tokens=870, hit_share=0.87, completion_tokens=45)
+METRICS = e.Metrics(
+    seconds=3.21, tool_calls=2, prompt_tokens=1000, cached_tokens=870, hit_share=0.87, completion_tokens=45
+)
 
 RUN: list[e.Event] = [
     e.TurnStarted(**MAIN, text="Light the lamp.", mode="ask"),
