@@ -206,7 +206,7 @@ async def test_a_server_that_is_full_is_asked_again(plain: Server) -> None:
         with pytest.raises(ServerBusy):
             await ask(impatient, _untooled("reply"))
         waiting = asyncio.create_task(ask(patient, _untooled("reply")))
-        await until(lambda: plain.gauge("vllm:admission_rejections_total") >= 2)
+        await until(lambda: waiting.done() or plain.gauge("vllm:admission_rejections_total") >= 2)
     answer, events = await asyncio.wait_for(waiting, PATIENCE)
     assert "What shall we work on?" in answer.text
     assert {event.code for event in events if isinstance(event, Failover)} == {"server_busy"}

@@ -35,8 +35,8 @@ TAGS = ("<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>", "<
 TEMPLATE = Path(__file__).parent / "assets" / "chat" / "chat_template.jinja"
 SHORT, LONG = 640, 2400
 """Tokens of a training text: of most, and of those that begin with our whole system prompt."""
-CYCLES = (600, 500)
-"""Steps of the first cycle, and of the second, which dwells on what is not known yet."""
+CYCLES = (600, 500, 400)
+"""Steps of the first cycle, and of the others, which dwell on what is not known yet."""
 THREADS = 1
 """More are slower on a busy machine: they wait for each other at every step."""
 
