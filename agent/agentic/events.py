@@ -275,7 +275,8 @@ class ModelFinished(_Event, frozen=True, tag="modelFinished"):
 class ModelNotice(_Event, frozen=True, tag="modelNotice"):
     """Something about the model or its server that a person should know; the work goes on.
 
-    `code`: tools_prompted, prompt_cut, window_corrected, endpoint_out, endpoint_back, waiting.
+    `code`: tools_prompted, calls_recovered, reasoning_promoted, prompt_cut, window_corrected, endpoint_out,
+    endpoint_back, waiting.
     """
 
     request: str

@@ -417,7 +417,7 @@ export interface ModelFinished {
   agent: string;
 }
 
-/** Something about the model or its server that a person should know; the work goes on. `code`: tools_prompted, prompt_cut, window_corrected, endpoint_out, endpoint_back, waiting. */
+/** Something about the model or its server that a person should know; the work goes on. `code`: tools_prompted, calls_recovered, reasoning_promoted, prompt_cut, window_corrected, endpoint_out, endpoint_back, waiting. */
 export interface ModelNotice {
   kind: "modelNotice";
   /** The event's place in its session, gapless. */

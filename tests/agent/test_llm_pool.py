@@ -533,3 +533,27 @@ async def test_no_turn_is_lost_and_nothing_is_shown_twice_under_random_faults(se
     assert sum(len(outcome.of(Failover)) for outcome in outcomes) > 10
     items = [item for outcome in outcomes for item in outcome.answer.texts]
     assert len(items) == len(set(items)) == 150
+
+
+async def test_one_address_may_serve_two_models() -> None:
+    def answer(request: dict[str, Any]) -> Play | Reply:
+        return status(404, {"detail": "gone"}) if request["model"] == "big" else Reply("Small, but here.")
+
+    async with ModelServer(answer) as server:
+        models = [Endpoint(server.url, "big", weight=1e9), Endpoint(server.url, "small", weight=1e-9)]
+        async with pool_of(*models) as pool:
+            outcome = await ask(pool, question())
+    assert outcome.answer.text == "Small, but here."
+    assert [event.model for event in outcome.of(ModelStarted)] == ["big", "small"]
+
+
+async def test_odd_answers_are_told_once_for_each_kind() -> None:
+    call = '<tool_call>\n{"name": "f", "arguments": {"x": 1}}\n</tool_call>'
+    script = [Reply(call), Reply(call), Reply(thinking="All of it is in here."), Reply("Fine.")]
+    async with ModelServer(script, compactions=None) as server, pool_of(server) as pool:
+        request = replace(question(), tools=[{"type": "function", "function": {"name": "f", "parameters": {}}}])
+        outcomes = [await ask(pool, request) for _ in script]
+    told = [codes_of(outcome) for outcome in outcomes]
+    assert told == [["calls_recovered"], [], ["reasoning_promoted"], []]
+    assert [len(outcome.answer.calls) for outcome in outcomes] == [1, 1, 0, 0]
+    assert outcomes[2].answer.text == "All of it is in here."

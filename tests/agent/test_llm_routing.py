@@ -72,7 +72,7 @@ def test_a_window_that_is_too_small_for_the_prompt_is_passed_over_unless_all_are
 
 endpoints = st.builds(
     Snapshot,
-    url=st.sampled_from("abcdef"),
+    name=st.sampled_from("abcdef"),
     window=st.integers(1, 10_000),
     weight=st.floats(0.01, 100),
     limit=st.integers(1, 16),
@@ -83,12 +83,12 @@ endpoints = st.builds(
 )
 
 
-@given(st.lists(endpoints, min_size=1, unique_by=lambda one: one.url), st.text(), st.text(), st.integers(0, 20_000))
+@given(st.lists(endpoints, min_size=1, unique_by=lambda one: one.name), st.text(), st.text(), st.integers(0, 20_000))
 def test_it_always_chooses_one_of_them_and_always_the_same(
     some: list[Snapshot], session: str, home: str, prompt: int
 ) -> None:
     chosen = choose(some, session, home, prompt)
-    assert chosen in {one.url for one in some}
+    assert chosen in {one.name for one in some}
     assert choose(some[::-1], session, home, prompt) == chosen
     if any(one.window > prompt for one in some):
-        assert next(one.window for one in some if one.url == chosen) > prompt
+        assert next(one.window for one in some if one.name == chosen) > prompt

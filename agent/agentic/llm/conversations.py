@@ -26,7 +26,7 @@ class Conversation:
 
     calls: set[str] = field(default_factory=set[str])
     home: str = ""
-    """The address of the endpoint that holds its prefix."""
+    """The name of the endpoint that holds its prefix."""
     _last: tuple[int, int, str] = (0, 0, "")
     """The length of the last prompt in links, the last one of these, and who answered it."""
     _rough: int = 0

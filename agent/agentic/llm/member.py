@@ -9,6 +9,7 @@ from typing import Literal
 
 from agentic.errors import EndpointUnreachable, ModelError, ServerBusy
 from agentic.events import EndpointStatus, Origin, Usage
+from agentic.llm.answers import AnswerReader
 from agentic.llm.attempt import EndpointClient
 from agentic.llm.breaker import Breaker
 from agentic.llm.clock import Clock
@@ -40,6 +41,10 @@ _OVERLOADED = (429, 503)
 _CACHING = frozenset({"vllm", "sglang", "llama.cpp", "ollama"})
 
 
+_RECOVERED_HINT = "A tool-call parser that fits the model is surer: `agentic doctor` names it."
+_PROMOTED_HINT = "The server's reasoning parser does not fit the model: leave it out."
+
+
 @dataclass(frozen=True, slots=True)
 class News:
     """Something about an endpoint that a person should know, told with the next events of any request."""
@@ -59,6 +64,8 @@ class Member:
     def __init__(self, endpoint: Endpoint, breaker: Breaker, deadlines: Deadlines, news: MutableSequence[News]) -> None:
         self.endpoint = endpoint
         self.url = endpoint.base_url
+        self.name = f"{self.url} {endpoint.model}".strip()
+        """One address may serve several models."""
         self.breaker = breaker
         self.gate = Gate(endpoint.max_requests)
         self.cache = PrefixMap()
@@ -68,7 +75,7 @@ class Member:
         self._client: EndpointClient | None = None
         self._deadlines = deadlines
         self._news = news
-        self._told_out = False
+        self._told_out = self._told_recovered = self._told_promoted = False
         self._told_state = "out"
         self._first_token: float | None = None
         self._speed: float | None = None
@@ -206,6 +213,17 @@ class Member:
             self.tell("tools_prompted", f"{self.url} takes no tools; they are described in the prompt.", NATIVE_HINT)
         return learned
 
+    def tell_oddities(self, answer: AnswerReader) -> None:
+        """Once each: calls came as text, or the answer came as reasoning."""
+        if answer.recovered and self.client.dialect.tools == "native" and not self._told_recovered:
+            self._told_recovered = True
+            self.tell(
+                "calls_recovered", f"{self.url} sent a tool call as text; it was read from there.", _RECOVERED_HINT
+            )
+        if answer.promoted and not self._told_promoted:
+            self._told_promoted = True
+            self.tell("reasoning_promoted", f"{self.url} sent a whole answer as reasoning.", _PROMOTED_HINT)
+
     def tell_cut(self) -> None:
         """It read less of a prompt than of the shorter one before."""
         self.tell(
@@ -218,7 +236,7 @@ class Member:
     def snapshot(self, chain: PromptChain) -> Snapshot:
         """How it stands, for a request with this prompt."""
         return Snapshot(
-            self.url,
+            self.name,
             self.client.window if self._client is not None else 0,
             self.endpoint.weight,
             self.gate.limit,

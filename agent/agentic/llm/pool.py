@@ -83,8 +83,8 @@ class Pool:
 
     @property
     def states(self) -> dict[str, Literal["ready", "failing", "out"]]:
-        """How each endpoint does, by its address."""
-        return {one.url: one.state for one in self._members}
+        """How each endpoint does, by its address and the model that the settings name there."""
+        return {one.name: one.state for one in self._members}
 
     async def connect(self) -> None:
         """Ready when the first endpoint has answered; the others join when they do.
@@ -149,13 +149,13 @@ class Pool:
         self._look_around()
         found = self._choose(asking)
         if found is None:
-            await self._probe([one for one in self._members if not one.is_well and asking.course.may_ask(one.url)])
+            await self._probe([one for one in self._members if not one.is_well and asking.course.may_ask(one.name)])
             found = self._choose(asking)
         return found
 
     def _choose(self, asking: Asking) -> Member | None:
         """The best endpoint of those that are well and have not failed this request."""
-        able = {one.url: one for one in self._well() if asking.course.may_ask(one.url)}
+        able = {one.name: one for one in self._well() if asking.course.may_ask(one.name)}
         if len(able) < 2:
             return next(iter(able.values()), None)
         prompt = asking.conversation.estimate(asking.chain)
@@ -172,7 +172,7 @@ class Pool:
             if not member.is_well:
                 asking.course.outcome = "passed over"
                 return
-            asking.conversation.home = member.url
+            asking.conversation.home = member.name
             client, dialect, answer = member.client, member.client.dialect, asking.reader(member)
             prompt = asking.conversation.estimate(asking.chain)
             body = client.encode(asking.request, prompt)
@@ -211,7 +211,7 @@ class Pool:
         elif failure.retryable:
             verdict = "again"
             member.failed(failure, slot)
-        asking.course.failed(member.url, failure, verdict)
+        asking.course.failed(member.name, failure, verdict)
 
     def _ended(
         self, asking: Asking, member: Member, answer: AnswerReader, finished: ModelFinished | None
@@ -221,6 +221,7 @@ class Pool:
             yield from answer.withdraw()
         else:
             asking.course.outcome = "answered"
+            member.tell_oddities(answer)
             finished = self._succeeded(asking, member, finished)
         while self._news:
             yield asking.notice(self._news.popleft())
@@ -233,14 +234,14 @@ class Pool:
     def _succeeded(self, asking: Asking, member: Member, finished: ModelFinished) -> ModelFinished:
         """The end of an answer; where the server does not tell what its cache held, with what it must have held."""
         usage = finished.usage
-        if member.cuts_silently and asking.conversation.is_cut(asking.chain, member.url, usage.prompt):
+        if member.cuts_silently and asking.conversation.is_cut(asking.chain, member.name, usage.prompt):
             member.tell_cut()
         if usage.cached is None and usage.prompt is not None and member.caches_prefixes:
             cached = member.cache.expected(asking.chain, usage.prompt)
             finished = structs.replace(finished, usage=structs.replace(usage, cached=cached, computed=True))
         member.cache.remember(asking.chain, usage.completion)
         member.succeeded(asking.clock, usage)
-        asking.conversation.remember(asking.chain, member.url, usage.prompt)
+        asking.conversation.remember(asking.chain, member.name, usage.prompt)
         return finished
 
     async def _wait_before_next(self, asking: Asking) -> float:
@@ -267,10 +268,10 @@ class Pool:
     def _hopeful(self, asking: Asking) -> list[Member]:
         """The endpoints that may take the request after a wait, those first that are likely to."""
         hopeful = [
-            one for one in self._members if asking.course.may_come_back(one.url) and one.held_for <= LONGEST_WAIT
+            one for one in self._members if asking.course.may_come_back(one.name) and one.held_for <= LONGEST_WAIT
         ]
         home = asking.conversation.home
-        return sorted(hopeful, key=lambda one: (not one.is_well, one.url != home, one.retry_in))
+        return sorted(hopeful, key=lambda one: (not one.is_well, one.name != home, one.retry_in))
 
     def _going_on(self, asking: Asking, member: Member | None, wait: float) -> Failover | ModelNotice:
         """That another attempt follows, after this many seconds."""

@@ -18,7 +18,7 @@ class Snapshot:
     """An endpoint that is well and has not failed this request. Counts are of requests, `covered` and `window` of
     tokens."""
 
-    url: str
+    name: str
     window: int
     weight: float = 1.0
     limit: int = 8
@@ -48,7 +48,7 @@ class Snapshot:
 
 
 def choose(endpoints: Sequence[Snapshot], session: str, home: str = "", prompt: int = 0) -> str | None:
-    """The address of the endpoint to ask; None where there is none.
+    """The name of the endpoint to ask; None where there is none.
 
     `home` is where the conversation was last, `prompt` the length of its prompt in tokens. Where no window is large
     enough the largest is taken: counts err high, and the server knows best.
@@ -56,22 +56,22 @@ def choose(endpoints: Sequence[Snapshot], session: str, home: str = "", prompt: 
     fitting = [one for one in endpoints if one.window > prompt] or _largest(endpoints)
     if not fitting:
         return None
-    at_home = next((one for one in fitting if one.url == home), None)
+    at_home = next((one for one in fitting if one.name == home), None)
     if at_home is not None and not at_home.is_overloaded:
-        return at_home.url
+        return at_home.name
     if at_home is None:
         preferred = max(fitting, key=lambda one: (one.covered, rendezvous(session, one)))
         if not preferred.is_loaded:
-            return preferred.url
+            return preferred.name
     free = [one for one in fitting if not one.is_loaded]
     if at_home is not None and not free:
-        return at_home.url
-    return min(free or fitting, key=lambda one: (one.load, -rendezvous(session, one))).url
+        return at_home.name
+    return min(free or fitting, key=lambda one: (one.load, -rendezvous(session, one))).name
 
 
 def rendezvous(session: str, endpoint: Snapshot) -> float:
     """The endpoint's score for this session; the highest wins. Removing an endpoint moves only its own sessions."""
-    digest = blake2b(f"{session}\0{endpoint.url}".encode(), digest_size=8).digest()
+    digest = blake2b(f"{session}\0{endpoint.name}".encode(), digest_size=8).digest()
     share = (int.from_bytes(digest) + 1) / 2**64
     return endpoint.weight / -math.log(share) if share < 1 else math.inf
 
