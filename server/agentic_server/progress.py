@@ -94,7 +94,8 @@ def _message(event: Event) -> str:
         case PlanUpdated():
             return _line(next((step.text for step in event.steps if step.status == "in_progress"), ""))
         case Failover():
-            return _line(event.reason)
+            after = f" in {event.wait:.0f} s" if event.wait >= 1 else ""
+            return _line(f"trying {event.to}{after}: {event.reason}")
         case ErrorRaised() | ModelNotice():
             return _line(event.message)
         case _:

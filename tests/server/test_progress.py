@@ -2,8 +2,11 @@
 
 from collections.abc import Mapping
 
+import msgspec
+
 from agentic.events import (
     Event,
+    Failover,
     IterationStarted,
     Metrics,
     Origin,
@@ -57,6 +60,15 @@ def test_the_end_of_a_text_is_shown_whatever_came_before() -> None:
     assert message.startswith("…")
     assert message.endswith("last words")
     assert len(message) == TEXT_LENGTH
+
+
+def test_a_failover_says_where_it_goes_on_and_when() -> None:
+    at_once = Failover(**ORIGIN, request="r", endpoint="http://a/v1", to="http://b/v1", code="c", reason="It broke.")
+    values = shown(at_once, msgspec.structs.replace(at_once, wait=2.2))
+    assert [value["message"] for value in values[1:]] == [
+        "trying http://b/v1: It broke.",
+        "trying http://b/v1 in 2 s: It broke.",
+    ]
 
 
 def test_it_ends_once() -> None:
