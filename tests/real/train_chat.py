@@ -2,7 +2,7 @@
 
     PYTHONPATH=tests:agent .venv-servers/vllm/bin/python -m real.train_chat FOLDER
 
-It takes about a quarter of an hour on two cores. Same packages, same number of threads: same weights. The training
+It takes 10 to 30 minutes on one core. Same packages, same number of threads: same weights. The training
 texts are chats: our own system prompt and tools, or some of them, or other text, then scenarios in any order, with
 Python code where tool results stand. Only the assistant's words are learned.
 """
