@@ -12,12 +12,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentic.llm.recovery.gate import Piece, TextGate
+from agentic.llm.recovery.gate import TextGate
 from agentic.llm.recovery.toolbox import RecoveredCall
-from agentic.llm.recovery.whole import Recovered, recover
+from agentic.llm.recovery.whole import Recovered, join, recover
 from agentic.tools.registry import tool_specs
 
-CORPUS = [json.loads(line) for line in (Path(__file__).parent / "recovery_corpus.jsonl").open(encoding="utf-8")]
+FIRST, SECOND = (
+    [json.loads(line) for line in (Path(__file__).parent / f"recovery_{name}.jsonl").open(encoding="utf-8")]
+    for name in ("corpus", "second")
+)
+"""Two collections by two authors; the second was begun without knowledge of the first and of the parser."""
+CORPUS = FIRST + SECOND
 TOOLS = tool_specs()
 READ = '{"name": "read_file", "arguments": {"path": "a.py"}}'
 HERMES = f"<tool_call>\n{READ}\n</tool_call>"
@@ -35,12 +40,7 @@ def fed(slices: list[str], recover: bool = True, tools: Any = TOOLS) -> tuple[st
     gate = TextGate(tools)
     pieces = [piece for text in slices for piece in gate.feed(text)]
     last, calls = gate.finish(recover)
-    return *joined([*pieces, *last]), calls
-
-
-def joined(pieces: list[Piece]) -> tuple[str, str]:
-    text, thinking = ("".join(text for kind, text in pieces if kind == wanted) for wanted in ("text", "thinking"))
-    return text, thinking
+    return *join([*pieces, *last]), calls
 
 
 def cut_at(text: str, places: list[int]) -> list[str]:
@@ -48,10 +48,11 @@ def cut_at(text: str, places: list[int]) -> list[str]:
     return [text[start:end] for start, end in pairwise(edges)]
 
 
-def test_calls_are_recovered_from_the_corpus_and_prose_never_becomes_one() -> None:
+@pytest.mark.parametrize("corpus", [FIRST, SECOND], ids=["first", "second"])
+def test_calls_are_recovered_from_the_corpus_and_prose_never_becomes_one(corpus: list[dict[str, Any]]) -> None:
     wanted, found, invented = Counter[str](), Counter[str](), list[str]()
     wrong = list[str]()
-    for sample in CORPUS:
+    for sample in corpus:
         got = calls_in(recover(sample["text"], tools_of(sample)).calls)
         if sample["calls"]:
             wanted[sample["family"]] += 1
@@ -62,8 +63,8 @@ def test_calls_are_recovered_from_the_corpus_and_prose_never_becomes_one() -> No
             wrong.append(sample["id"])
     for family, count in wanted.items():
         print(f"{family:16} {found[family]:3} of {count:3}")
-    assert len(CORPUS) >= 170
-    assert sum(not sample["calls"] for sample in CORPUS) >= 50
+    assert len(corpus) >= 170
+    assert sum(not sample["calls"] for sample in corpus) >= 50
     assert invented == []
     assert wrong == []
     assert found.total() / wanted.total() >= 0.95
@@ -103,7 +104,7 @@ def test_nothing_is_lost_from_any_mixture_of_marks(marks: list[str], places: lis
     whole = fed([text], allowed)
     assert fed(cut_at(text, places), allowed) == whole
     shown, thinking, calls = whole
-    if not calls and not any(mark in text for mark in ("<think>", "<|")):
+    if not calls and not any(mark in text for mark in ("<think>", "</think>", "<|")):
         assert shown == text
     assert all(call.name in ("read_file", "list_files") for call in calls)
     assert len(shown) + len(thinking) <= len(text)
@@ -115,10 +116,12 @@ def test_any_text_without_a_call_comes_through(text: str) -> None:
     assert fed([text]) == (text, "", ())
 
 
-@pytest.mark.parametrize("sample", [s for s in CORPUS if s["calls"]], ids=lambda s: s["id"])
+@pytest.mark.parametrize(
+    "sample", [s for s in CORPUS if s["calls"] and s["family"] != "unopened"], ids=lambda s: s["id"]
+)
 def test_no_markup_of_a_call_is_shown_before_the_end(sample: dict[str, Any]) -> None:
     gate = TextGate(tools_of(sample))
-    shown, _ = joined([piece for char in sample["text"] for piece in gate.feed(char)])
+    shown, _ = join([piece for char in sample["text"] for piece in gate.feed(char)])
     assert recover(sample["text"], tools_of(sample)).text.startswith(shown)
 
 
@@ -127,7 +130,7 @@ def test_no_call_is_recovered_where_it_may_not_be(sample: dict[str, Any]) -> Non
     text, thinking, calls = fed([sample["text"]], recover=False)
     assert calls == ()
     assert sample["text"].endswith(text[-10:])
-    if not thinking and "<|channel|>" not in sample["text"]:
+    if not thinking and not any(mark in sample["text"] for mark in ("<|channel|>", "</think>")):
         assert text == sample["text"]
 
 
@@ -137,7 +140,9 @@ def test_no_call_is_recovered_to_a_tool_that_is_not_registered(sample: dict[str,
     assert recover(sample["text"], []).calls == ()
 
 
-@pytest.mark.parametrize("sample", [s for s in CORPUS if len(s["calls"]) == 1], ids=lambda s: s["id"])
+@pytest.mark.parametrize(
+    "sample", [s for s in CORPUS if len(s["calls"]) == 1 and s["family"] != "unopened"], ids=lambda s: s["id"]
+)
 def test_what_is_cut_off_is_never_completed(sample: dict[str, Any]) -> None:
     text = sample["text"]
     for end in range(len(text)):
@@ -169,7 +174,7 @@ def test_what_begins_like_a_call_is_held_and_then_shown() -> None:
 def test_what_is_in_a_fence_passes_at_once() -> None:
     gate = TextGate(TOOLS)
     for text in ("```json\n", '{"name": "read_file"', ', "arguments": {}}\n', "<tool_call>", "\n```\n"):
-        assert joined(gate.feed(text)) == (text, "")
+        assert join(gate.feed(text)) == (text, "")
     assert gate.feed("<tool_call>") == []
 
 
@@ -216,6 +221,16 @@ def test_line_ends_inside_a_value_are_kept() -> None:
         ("\n<think>\nHm.\n</think>Yes.", Recovered("\nYes.", "\nHm.\n", ())),
         ("Say <think> to think.", Recovered("Say <think> to think.", "", ())),
         ("<think>Hm.", Recovered("", "Hm.", ())),
+        ("Hm.\n</think>\n\nYes.", Recovered("\n\nYes.", "Hm.\n", ())),
+        ("Hm.</think>Yes.", Recovered("Yes.", "Hm.", ())),
+        ("Hm.</think>", Recovered("", "Hm.", ())),
+        ("</think>\nYes.", Recovered("\nYes.", "", ())),
+        (f"Perhaps\n{HERMES}\n</think>Yes.", Recovered("Yes.", f"Perhaps\n{HERMES}\n", ())),
+        ("<think>Hm.</think>Yes.\n</think>", Recovered("Yes.\n</think>", "Hm.", ())),
+        ("Write <think>, then\n</think>", Recovered("Write <think>, then\n</think>", "", ())),
+        ("It ends. </think> is its tag.", Recovered("It ends. </think> is its tag.", "", ())),
+        ('It ends with "...</think>".', Recovered('It ends with "...</think>".', "", ())),
+        ("```\nHm.\n</think>\nYes.\n```", Recovered("```\nHm.\n</think>\nYes.\n```", "", ())),
         (
             "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>Yes.<|return|>",
             Recovered("Yes.", "Hm.", ()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,16 @@ import pytest
 
 from agentic.events import ItemWithdrawn, ModelEvent, Origin, TextDelta, TextFinished, ToolCallDelta
 from agentic.llm.answers import AnswerReader
+from agentic.llm.recovery.whole import recover
 from agentic.llm.wire import read_chunk
 from agentic.ports.model import Answer
 from agentic.tools.registry import tool_specs
 
-CORPUS = [json.loads(line) for line in (Path(__file__).parent / "recovery_corpus.jsonl").open(encoding="utf-8")]
+CORPUS = [
+    json.loads(line)
+    for name in ("corpus", "second")
+    for line in (Path(__file__).parent / f"recovery_{name}.jsonl").open(encoding="utf-8")
+]
 ORIGIN: Origin = {"session_id": "s", "turn_id": "t", "agent": "main"}
 CALL = '<tool_call>\n{"name": "read_file", "arguments": {"path": "a.py"}}\n</tool_call>'
 
@@ -59,12 +65,13 @@ def test_a_call_in_the_text_becomes_a_call(finish: str) -> None:
 
 @pytest.mark.parametrize("sample", CORPUS, ids=lambda sample: sample["id"])
 def test_every_sample_of_the_corpus_streams_to_its_calls(sample: dict[str, Any]) -> None:
-    text = sample["text"]
+    text, whole = sample["text"], recover(sample["text"], tool_specs())
     reader, happened, answer = read(*(chunk(content=text[at : at + 3]) for at in range(0, len(text), 3)), chunk("stop"))
-    assert calls_of(answer) == [(call["name"], call["arguments"]) for call in sample["calls"]]
-    assert reader.recovered is bool(sample["calls"])
-    assert not any(isinstance(event, ItemWithdrawn) for event in happened)
-    grown = "".join(event.text for event in happened if isinstance(event, TextDelta))
+    assert calls_of(answer) == [(call.name, json.loads(call.arguments)) for call in whole.calls]
+    assert (answer.text, reader.recovered) == (whole.text, bool(whole.calls))
+    withdrawn = {event.item for event in happened if isinstance(event, ItemWithdrawn)}
+    assert not withdrawn or sample["family"] == "unopened"
+    grown = "".join(event.text for event in happened if isinstance(event, TextDelta) and event.item not in withdrawn)
     assert grown == "".join(event.text for event in happened if isinstance(event, TextFinished)) == answer.text
 
 
@@ -97,6 +104,26 @@ def test_what_is_held_back_is_progress_all_the_same() -> None:
 def test_thoughts_in_the_text_are_thoughts() -> None:
     _, _, answer = read(chunk(content="<thi"), chunk(content="nk>Hm.</think>Yes."), chunk("stop"))
     assert (answer.thinking, answer.text) == ("Hm.", "Yes.")
+
+
+def test_a_thought_whose_opening_tag_stood_in_the_prompt_is_taken_back_as_text() -> None:
+    reader, happened, answer = read(*(chunk(content=char) for char in f"Hm.\n</think>\nYes.\n{CALL}"), chunk("stop"))
+    assert (answer.thinking, answer.text) == ("Hm.\n", "\nYes.\n")
+    assert calls_of(answer) == [("read_file", {"path": "a.py"})]
+    kinds = [kind for kind, _ in groupby(type(event).__name__ for event in happened)]
+    thought = ["TextDelta", "ItemWithdrawn", "ThinkingDelta", "ThinkingFinished"]
+    assert kinds == [*thought, "TextDelta", "TextFinished", "ToolCallDelta"]
+    assert {event.item for event in reader.withdraw() if isinstance(event, ItemWithdrawn)} == {
+        *answer.texts,
+        *answer.thoughts,
+        *answer.calls,
+    }
+
+
+def test_a_call_that_came_as_one_ends_such_a_thought_too() -> None:
+    parts = chunk(content="Hm.</thi"), chunk(content="nk>"), call(index=0, id="c", name="list_files", arguments="{}")
+    _, _, answer = read(*parts, chunk("tool_calls"))
+    assert (answer.thinking, answer.text, calls_of(answer)) == ("Hm.", "", [("list_files", {})])
 
 
 @pytest.mark.parametrize("text", ["안녕하세요! 🎉", CALL])

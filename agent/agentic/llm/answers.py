@@ -149,8 +149,22 @@ class AnswerReader:
     def _add_pieces(self, pieces: list[Piece]) -> list[ModelEvent]:
         events: list[ModelEvent] = []
         for kind, text in pieces:
-            events += self._add_prose(text, thinking=kind == "thinking")
+            events += (
+                self._end_unopened(text) if kind == "unopened" else self._add_prose(text, thinking=kind == "thinking")
+            )
         return events
+
+    def _end_unopened(self, rest: str) -> list[ModelEvent]:
+        """Give the text that is growing as thinking: the tag that opened the thought stood in the prompt."""
+        prose, events = self._prose, list[ModelEvent]()
+        if prose is not None and not prose.thinking:
+            self._prose = None
+            self._items.remove(prose.item)
+            events.append(ItemWithdrawn(**self.origin, item=prose.item))
+            rest = "".join(prose.pieces) + rest
+        if rest.strip():
+            events += self._add_prose(rest, thinking=True)
+        return [*events, *self._finish_prose()]
 
     def _finish_text(self) -> list[ModelEvent]:
         """What was held back of the text, and the calls in it."""

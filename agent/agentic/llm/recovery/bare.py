@@ -13,7 +13,7 @@ from agentic.llm.recovery.values import Calls, json_calls
 
 def bare(cursor: Cursor) -> Calls:
     """`{"name": …, "parameters": …}`, a list of it, several one after another, or `[f(a=1), g()]`."""
-    calls = _json_objects(cursor) if _begins_json(cursor) else _python_list(cursor)
+    calls = _json_objects(cursor) if _begins_json(cursor) else python_list(cursor)
     cursor.end_of_answer()
     return calls
 
@@ -56,7 +56,7 @@ def _json_objects(cursor: Cursor) -> Calls:
     return calls
 
 
-def _python_list(cursor: Cursor) -> Calls:
+def python_list(cursor: Cursor) -> Calls:
     cursor.take("[")
     calls: Calls = ()
     while True:

@@ -14,9 +14,11 @@ from agentic.llm.recovery.toolbox import Toolbox
 
 _SPACES = re.compile(r"\s*")
 _NAME = re.compile(r"[\w.-]+(?::\d*)?")
+_PLAIN = str.maketrans("｜‖▁", "||_")
+_GOES_ON = re.compile(r"[ \t]*(?P<open>\Z)|[ \t]+[^\s<\[{]|[\"'”’)\]}`.,;:!?]")
 _WORD = re.compile(r"\w+")
 _ENDS = (
-    *("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end|>", "<|call|>", "<|return|>"),
+    *("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|eot|>", "<|eom|>", "<|end|>", "<|call|>", "<|return|>"),
     *("<|end_of_text|>", "<|endoftext|>", "<|end_of_sentence|>", "</s>", "</tool_call>"),
 )
 """What may stand behind a call, and says nothing."""
@@ -31,9 +33,9 @@ class Wrong(Exception):
 
 
 class Cursor:
-    """Reads `text` from `at`. Special tokens may be written with ASCII bars or with DeepSeek's wide ones."""
+    """Reads `text` from `at`. Special tokens may be written with ASCII bars or with DeepSeek's wide or double ones."""
 
-    __slots__ = ("at", "final", "no_end", "plain", "text", "tools", "vain")
+    __slots__ = ("at", "final", "named", "no_end", "plain", "text", "tools", "unfinished", "vain")
 
     def __init__(self, text: str, at: int, tools: Toolbox, *, final: bool) -> None:
         self.text = text
@@ -44,7 +46,11 @@ class Cursor:
         """Up to here no token ends the answer: something follows."""
         self.vain = 0
         """Characters that were read in vain."""
-        self.plain = text.replace("｜", "|").replace("▁", "_") if "｜" in text else text
+        self.named = False
+        """A registered tool's name was read where a call may begin."""
+        self.unfinished = False
+        """The answer ends within a call: what is in there is what the call is about."""
+        self.plain = text.translate(_PLAIN) if "｜" in text or "‖" in text else text
 
     @property
     def at_end(self) -> bool:
@@ -88,7 +94,9 @@ class Cursor:
         if at_end and not self.final and self.tools.may_begin(written.partition(":")[0]):
             raise Cut
         self.at += len(written)
-        return self.tools.find(written) or self.wrong()
+        found = self.tools.find(written) or self.wrong()
+        self.named = True
+        return found
 
     def until(self, literal: str, limit: int = 0) -> str:
         """The text before the literal, which is taken too; not more than `limit` characters where that is set."""
@@ -119,6 +127,14 @@ class Cursor:
         except ValueError:
             self.wrong()
 
+    def not_in_sentence(self) -> None:
+        """What follows does not go on with a sentence: a line's end, or a beginning right here."""
+        match = _GOES_ON.match(self.text, self.at)
+        if match is not None and match["open"] is None:
+            self.wrong()
+        if match is not None and not self.final:
+            raise Cut
+
     def ends(self) -> None:
         """Spaces and tokens that end a message."""
         while True:
@@ -140,6 +156,7 @@ class Cursor:
     def more(self) -> NoReturn:
         """The text should go on here."""
         self.vain += len(self.text) - self.at
+        self.unfinished = self.unfinished or (self.final and self.named)
         raise Wrong if self.final else Cut
 
     def wrong(self) -> NoReturn:

@@ -23,6 +23,8 @@ class Family:
     place: Callable[[Lines], bool]
 
 
+_SPELLED = ("commentary to=", "analysis to=", "assistant", "to=functions.")
+
 FAMILIES = (
     Family(("<tool_call>",), tags.tool_call, lambda lines: lines.follows_sentence),
     Family(("<function=",), tags.function, lambda lines: lines.follows_sentence),
@@ -30,31 +32,34 @@ FAMILIES = (
     Family(("<minimax:tool_call>",), tags.minimax, lambda lines: lines.follows_sentence),
     Family(("<function_calls>",), tags.invocations, lambda lines: lines.follows_sentence),
     Family(("<invoke ",), tags.invoke, lambda lines: lines.follows_sentence),
-    Family(("<|DSML|",), tags.dsml, lambda lines: lines.may_hold_token),
+    Family(("<tools>", "<tool_calls>", "<TOOLCALL>"), tags.json_list, lambda lines: lines.follows_sentence),
+    Family(("<|DSML|", "<||DSML||"), tags.dsml, lambda lines: lines.may_hold_token),
     Family(("<|end|>", "<|start|>", "<|channel|>"), tokens.harmony, lambda lines: lines.may_hold_token),
     Family(("<|tool_call",), tokens.sections, lambda lines: lines.may_hold_token),
     Family(("<|tool_call",), tokens.tool_call_token, lambda lines: lines.may_hold_token),
+    Family(("<|python_start|>", "<|tool_call_start|>"), tokens.python_tokens, lambda lines: lines.may_hold_token),
     Family(("<|python_tag|>",), tokens.python_tag, lambda lines: lines.may_hold_token),
     Family(("[TOOL_CALLS]",), tokens.mistral, lambda lines: lines.may_hold_token),
     Family(("{", "["), bare.bare, lambda lines: lines.stands_alone),
-    Family(("commentary to=", "analysis to=", "assistant"), tokens.spelled_harmony, lambda lines: lines.stands_alone),
+    Family(_SPELLED, tokens.spelled_harmony, lambda lines: lines.stands_alone),
 )
 
 _PATIENCE = 3_000_000
 """Characters that are read in vain at an answer's end, before the rest of it is taken for text."""
 
-CANDIDATE = re.compile(r"<(?=[|｜tsfmi]|\Z)|[\[{]|^ {0,3}(?=[ac])", re.MULTILINE)
+CANDIDATE = re.compile(r"<(?=[|｜‖/tTsfmi]|\Z)|[\[{]|^ {0,3}(?=[act])", re.MULTILINE)
 """Ends before or behind the first character of what could be a form: a letter counts at a line's start only."""
 
 
 def read_calls(cursor: Cursor, lines: Lines) -> Calls:
     """The calls that begin at the cursor, which then stands behind them. :raises Wrong: :raises Cut:"""
     start, cut = cursor.at, False
-    if cursor.final and cursor.vain > _PATIENCE:
+    if cursor.unfinished or (cursor.final and cursor.vain > _PATIENCE):
         raise Wrong
     for family in FAMILIES:
         if not _may_begin(cursor, family.openings) or not family.place(lines):
             continue
+        cursor.named = False
         try:
             calls = family.read(cursor)
             _check_behind(cursor)

@@ -1,6 +1,7 @@
 """The gate between what a model streams and what is shown: calls and thoughts that arrive as text are parted from it.
 
-What could begin a call is held back until it is certain that it begins none, so that nothing has to be taken back.
+What could begin a call is held back until it is certain that it begins none, so that nothing has to be taken back. Only
+a thought that began in the prompt is known at its end: templates of DeepSeek, QwQ, GLM and MiniMax open it themselves.
 From the first whole call on everything is held until the answer's end, where it is known whether calls may be
 recovered. How the text is sliced never changes what comes out.
 """
@@ -19,10 +20,11 @@ from agentic.llm.recovery.messages import Closers, Header, read_header
 from agentic.llm.recovery.toolbox import Toolbox, Tools
 from agentic.llm.recovery.values import Calls
 
-Piece = tuple[Literal["text", "thinking"], str]
+Kind = Literal["text", "thinking", "unopened"]
+Piece = tuple[Kind, str]
+"""`unopened`: the text so far belongs to a thought whose opening tag stood in the prompt, and this is its rest."""
 
-_MAX_LEAD = 5_000
-"""Characters of shown text that are kept to see whether it is more than the line of JSON at an answer's beginning."""
+_END_OF_THOUGHT = "</think>"
 _MARKS = ("<", "[", "{")
 _MARK = re.compile(r"[<\[{]")
 _LOOK_AT_ONCE = 256
@@ -47,7 +49,10 @@ class TextGate:
         self._fresh = True
         self._harmony = False
         self._lines = Lines()
-        self._lead = ""
+        self._said: list[str] = []
+        """The text that was shown."""
+        self._opened = False
+        """A thought or a header of harmony was read: the answer began as one."""
 
     def feed(self, text: str) -> list[Piece]:
         """What may be shown now that this has come."""
@@ -60,15 +65,16 @@ class TextGate:
     def finish(self, recover: bool) -> tuple[list[Piece], Calls]:
         """What is left at the answer's end. Without recovery, or where it fails, that is text, byte for byte."""
         pieces = [] if self._sealed else self._look()
-        held, lead = "".join(self._held), self._lead
+        held, lead = "".join(self._held), "".join(self._said)
         self._held, self._size, self._sealed = [], 0, False
         if not held:
             return pieces, ()
         kind = "thinking" if self._thought else "text"
         parts = _Parts()
-        if recover:
+        decided = recover or held.strip() == _END_OF_THOUGHT
+        if decided:
             self._run(Cursor(held, 0, self._tools, final=True), parts)
-        if recover and parts.is_answer_of_calls(lead, asked=self._asked):
+        if decided and parts.is_answer_of_calls(lead, asked=self._asked):
             return [*pieces, *parts.pieces], parts.calls
         return [*pieces, (kind, held)], ()
 
@@ -111,6 +117,9 @@ class TextGate:
             self._show(cursor, place + 1, parts)
             return True
         if isinstance(found, Header):
+            if found.unopened:
+                parts.end_thought(cursor.text[:place])
+                self._said.clear()
             self._enter(found)
         elif not cursor.final:
             cursor.at, self._sealed = place, True
@@ -127,13 +136,25 @@ class TextGate:
             raise Wrong
         if lines.in_code:
             return read_calls(cursor, lines)
+        if lines.follows_sentence and cursor.maybe(_END_OF_THOUGHT):
+            return self._end_unopened(cursor)
         try:
             return read_header(cursor, fresh=self._fresh, harmony=self._harmony, token=lines.may_hold_token)
         except Wrong:
             cursor.at = start
             return read_calls(cursor, lines)
 
+    def _end_unopened(self, cursor: Cursor) -> Header:
+        """Behind `</think>`: it ends what began in the prompt, unless the answer has or names an opening tag."""
+        if not self._lines.starts_line:
+            cursor.not_in_sentence()
+        if self._opened or "<think" in "".join(self._said):
+            self._opened = True
+            cursor.wrong()
+        return Header(fresh=True, unopened=True)
+
     def _enter(self, header: Header) -> None:
+        self._opened = True
         self._thought = header.thought
         self._fresh = header.fresh
         self._harmony = self._harmony or header.harmony
@@ -165,8 +186,7 @@ class TextGate:
         self._lines.add(text)
         if self._fresh and not text.isspace():
             self._fresh = False
-        if len(self._lead) < _MAX_LEAD:
-            self._lead += text
+        self._said.append(text)
         return "text", text
 
 
@@ -179,7 +199,7 @@ class _Parts:
         self._after_first = 0
         self._after_last = 0
 
-    def add(self, kind: Literal["text", "thinking"], text: str) -> None:
+    def add(self, kind: Kind, text: str) -> None:
         if len(self.pieces) > self._after_last and self.pieces[-1][0] == kind:
             self.pieces[-1] = kind, self.pieces[-1][1] + text
         elif text:
@@ -190,6 +210,11 @@ class _Parts:
         self._after_last = len(self.pieces)
         self.calls += calls
 
+    def end_thought(self, rest: str) -> None:
+        """All so far was a thought, calls included; `rest` is what of it was held back."""
+        self.pieces, self.calls = [("unopened", rest)], ()
+        self._after_first = self._after_last = 0
+
     def is_answer_of_calls(self, lead: str, *, asked: bool) -> bool:
         """Whether the calls, if there are any, are meant: they end the answer or begin it, and are in no thought.
 
@@ -198,7 +223,7 @@ class _Parts:
         """
         if not self.calls:
             return True
-        if "</think>" in _text_of(self.pieces[self._after_first :]):
+        if _END_OF_THOUGHT in _text_of(self.pieces[self._after_first :]):
             return False
         before = lead + _text_of(self.pieces[: self._after_first])
         return asked or not _text_of(self.pieces[self._after_last :]).strip() or not _is_prose(before)

@@ -27,11 +27,15 @@ class Closers:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """A mark that is no text. `thought`: how a thought ends that begins here. `fresh`: a message may begin now."""
+    """A mark that is no text. `thought`: how a thought ends that begins here. `fresh`: a message may begin now.
+
+    `unopened`: a thought ends here whose opening is not in the answer.
+    """
 
     thought: Closers | None = None
     fresh: bool = False
     harmony: bool = False
+    unopened: bool = False
 
 
 def read_header(cursor: Cursor, *, fresh: bool, harmony: bool, token: bool) -> Header:

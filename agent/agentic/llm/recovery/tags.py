@@ -1,4 +1,4 @@
-"""Calls between tags: Hermes and Qwen, Qwen3-Coder, Llama's function tag, GLM, MiniMax, Seed, DeepSeek's DSML."""
+"""Calls between tags: Hermes and Qwen, Qwen3-Coder, Llama's function tag, GLM, MiniMax, Seed, DSML, lists."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from agentic.llm.recovery.values import Calls, Layout, arguments_call, json_call
 _PARAMETERS = Layout("<parameter=", ">", "</parameter>", ("</function>",))
 _GLM = Layout("<arg_key>", "</arg_key>", "</arg_value>", ("</tool_call>",), "<arg_value>")
 _INVOKE = Layout('<parameter name="', ">", "</parameter>", ("</invoke>",))
-_DSML = Layout('<|DSML|parameter name="', ">", "</|DSML|parameter>", ("</|DSML|invoke>",))
 
 
 def tool_call(cursor: Cursor) -> Calls:
@@ -28,7 +27,18 @@ def tool_call(cursor: Cursor) -> Calls:
         calls = (_function(cursor),)
         cursor.close("</tool_call>")
         return calls
-    return (tagged_arguments(cursor, cursor.name(), _GLM),)
+    name = cursor.name()
+    cursor.maybe("</arg_value>")
+    return (tagged_arguments(cursor, name, _GLM),)
+
+
+def json_list(cursor: Cursor) -> Calls:
+    """JSON in a tag: Qwen2.5-Coder's `<tools>`, Hunyuan's and Jamba's `<tool_calls>`, Nemotron's `<TOOLCALL>`."""
+    opening = cursor.take("<tools>", "<tool_calls>", "<TOOLCALL>")
+    cursor.spaces()
+    calls = json_calls(cursor)
+    cursor.close("</" + opening[1:])
+    return calls
 
 
 def function(cursor: Cursor) -> Calls:
@@ -66,11 +76,14 @@ def invoke(cursor: Cursor) -> Calls:
 
 
 def dsml(cursor: Cursor) -> Calls:
-    """DeepSeek V3.2 and V4: invocations in the DSML name space, with or without what is around them."""
-    outer = cursor.maybe("<|DSML|function_calls>", "<|DSML|tool_calls>")
+    """DeepSeek V3.2 and V4: invocations in the DSML name space, whose bars may be doubled, in a tag or without."""
+    start, space = cursor.at, cursor.take("<|DSML|", "<||DSML||")[1:]
+    cursor.at = start
+    layout = Layout(f'<{space}parameter name="', ">", f"</{space}parameter>", (f"</{space}invoke>",))
+    outer = cursor.maybe(f"<{space}function_calls>", f"<{space}tool_calls>")
     if not outer:
-        return (_invoke(cursor, "<|DSML|invoke", _DSML),)
-    return _several(cursor, "</" + outer[1:], lambda inner: _invoke(inner, "<|DSML|invoke", _DSML))
+        return (_invoke(cursor, f"<{space}invoke", layout),)
+    return _several(cursor, "</" + outer[1:], lambda inner: _invoke(inner, f"<{space}invoke", layout))
 
 
 def _function(cursor: Cursor) -> RecoveredCall:

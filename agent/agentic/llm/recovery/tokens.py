@@ -6,7 +6,7 @@ import json
 import re
 
 from agentic import json_text
-from agentic.llm.recovery.bare import python_call
+from agentic.llm.recovery.bare import python_call, python_list
 from agentic.llm.recovery.cursor import Cursor
 from agentic.llm.recovery.toolbox import RecoveredCall, call_of, object_in
 from agentic.llm.recovery.values import Calls, arguments_call, json_calls
@@ -15,6 +15,7 @@ _HEADER_REST = re.compile(
     r"\s*(?:<\|channel\|>)?\s*(?:commentary|analysis|final)?\s*(?:<\|constrain\|>)?\s*(?:json|code)?\s*(?:<\|message\|>)?\s*"
 )
 _HEADER_LENGTH = 100
+_TO = "to=functions."
 _GEMMA_STRING = re.compile(r'<\|"\|>(.*?)<\|"\|>', re.DOTALL)
 _STRING_OR_KEY = re.compile(r'"(?:[^"\\]|\\.)*"|([{,]\s*)([A-Za-z_][\w-]*)(?=\s*:)', re.DOTALL)
 
@@ -36,9 +37,12 @@ def harmony(cursor: Cursor) -> Calls:
 
 
 def spelled_harmony(cursor: Cursor) -> Calls:
-    """The same with its special tokens lost: `commentary to=functions.f json{…}`."""
-    cursor.maybe("assistant")
-    cursor.take("commentary", "analysis")
+    """The same with its first tokens lost or in the prompt: `commentary to=functions.f json{…}`, `to=functions.f …`."""
+    if cursor.maybe(_TO):
+        cursor.at -= len(_TO)
+    else:
+        cursor.maybe("assistant")
+        cursor.take("commentary", "analysis")
     return _harmony_call(cursor, _recipient(cursor))
 
 
@@ -87,6 +91,15 @@ def python_tag(cursor: Cursor) -> Calls:
         cursor.spaces()
         if not cursor.maybe(";"):
             return calls
+
+
+def python_tokens(cursor: Cursor) -> Calls:
+    """A list of Python calls between tokens: Llama 4's and LFM2's."""
+    opening = cursor.take("<|python_start|>", "<|tool_call_start|>")
+    cursor.spaces()
+    calls = python_list(cursor)
+    cursor.close(opening.replace("start", "end"))
+    return calls
 
 
 def tool_call_token(cursor: Cursor) -> Calls:

@@ -44,10 +44,10 @@ class Toolbox:
             self._schemas[function["name"]] = function.get("parameters") or {}
 
     def find(self, written: str) -> str | None:
-        """The tool that a name means as models write it: `functions.f:0`, `f<|channel|>commentary`."""
+        """The tool that a name means as models write it: `functions.f:0`, `f<|channel|>commentary`, `f</arg_value>`."""
         if written in self._schemas:
             return written
-        match = _NAME.fullmatch(written.partition("<|")[0].strip())
+        match = _NAME.fullmatch(written.partition("<")[0].strip())
         name = match["name"] if match else ""
         return name if name in self._schemas else None
 

@@ -14,6 +14,8 @@ Calls = tuple[RecoveredCall, ...]
 _ARGUMENTS = ("arguments", "parameters", "args", "input")
 _CALL_KEYS = frozenset({"name", "id", "type", "index", "call_id", *_ARGUMENTS})
 _OPENING = re.compile(r"[\[\s]*\{?\s*")
+_EDGE_START = re.compile(r"\A\r?\n")
+_EDGE_END = re.compile(r"\r?\n\Z")
 _KEYS = ("name", "function", "id", "type", "arguments", "parameters", "index")
 
 
@@ -124,4 +126,4 @@ def _cut_in_tag(cursor: Cursor, layout: Layout) -> None:
 
 def _without_edges(text: str) -> str:
     """Without the line end behind the opening tag and the one before the closing tag."""
-    return text.removeprefix("\n").removesuffix("\n") if len(text) > 1 else text.removeprefix("\n")
+    return _EDGE_END.sub("", _EDGE_START.sub("", text))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from agentic.llm.recovery.gate import TextGate
+from agentic.llm.recovery.gate import Piece, TextGate
 from agentic.llm.recovery.toolbox import Tools
 from agentic.llm.recovery.values import Calls
 
@@ -23,9 +24,17 @@ def recover(text: str, tools: Tools) -> Recovered:
     gate = TextGate(tools)
     first = gate.feed(text)
     last, calls = gate.finish(recover=True)
-    pieces = [*first, *last]
-    return Recovered(
-        text="".join(text for kind, text in pieces if kind == "text"),
-        thinking="".join(text for kind, text in pieces if kind == "thinking"),
-        calls=calls,
-    )
+    return Recovered(*join([*first, *last]), calls)
+
+
+def join(pieces: Iterable[Piece]) -> tuple[str, str]:
+    """The text and the thinking that the gate's pieces come to."""
+    said, thoughts = "", ""
+    for kind, piece in pieces:
+        if kind == "text":
+            said += piece
+        elif kind == "thinking":
+            thoughts += piece
+        else:
+            said, thoughts = "", thoughts + said + piece
+    return said, thoughts
