@@ -61,6 +61,8 @@ _STEP_MARKS = {"pending": "○", "in_progress": "▸", "completed": "✔", "fail
 _STEP_STYLES = {"pending": "", "in_progress": "bold", "completed": "green", "failed": "red"}
 _DIFF_STYLES = {"+": "green", "-": "red", "@": "cyan"}
 _THOUGHT_PREVIEW = 100
+_PROBLEMS = {"empty": "the answer is empty", "unread": "a tool call in the answer could not be read"}
+_EXIT_CODE = re.compile(r"\[(exit code (?!0\])-?\d+)\]\Z")
 _CONTROL = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
 )
@@ -225,7 +227,10 @@ class TerminalView:
     @render.register
     def _(self, event: ToolFinished) -> None:
         title = self._titles.pop(event.item, "")
-        if event.status == "completed" and event.item in self._loud:
+        code = _EXIT_CODE.search(event.text)
+        if event.status == "completed" and code:
+            self.show_line(f"{_name(event)}  ! {title}: {code[1]}", "yellow")
+        elif event.status == "completed" and event.item in self._loud:
             self.show_line(f"{_name(event)}  ✔ {title}", "green")
         elif event.status == "failed":
             reason = event.text.strip().split("\n")[0]
@@ -299,7 +304,8 @@ class TerminalView:
 
     @render.register
     def _(self, event: RecoveryTried) -> None:
-        self._note(event, f"{event.problem}: the model gets another chance")
+        problem = _PROBLEMS.get(event.problem, event.problem)
+        self._note(event, f"{problem}: the model gets another chance")
 
     @render.register
     def _(self, event: Steered) -> None:

@@ -4,6 +4,7 @@ from agentic.control.state import (
     LOOP_STOP,
     LOOP_WARN,
     MAX_EMPTY,
+    MAX_UNREAD,
     Finish,
     Proceed,
     Recover,
@@ -69,3 +70,13 @@ def test_a_near_limit_is_told_once() -> None:
     assert not near_limit({**fresh(), "iteration": 39}, LIMITS)
     assert near_limit({**fresh(), "iteration": 40}, LIMITS)
     assert not near_limit({**fresh(), "iteration": 41, "warned": True}, LIMITS)
+
+
+def test_answers_whose_calls_nobody_could_read_are_asked_again_and_then_given_up() -> None:
+    state, text = fresh(), "I read it.\n<tool_call>\n<function=read_file>\n<parameter=path>\na.py"
+    for strength in range(1, MAX_UNREAD + 1):
+        state = after_answer(state, text=text, calls=0)
+        assert decide(state, LIMITS) == Recover("unread", "unread", strength)
+    assert decide(after_answer(state, text=text, calls=0), LIMITS) == Finish("error")
+    assert decide(after_answer(state, text="Done.", calls=0), LIMITS) == Finish("end_turn")
+    assert decide(after_answer(state, text=text, calls=1), LIMITS) == Proceed()

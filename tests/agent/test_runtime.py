@@ -223,6 +223,22 @@ async def test_empty_answers_are_asked_again_and_end_honestly() -> None:
     assert played.finished.stop_reason == "error"
 
 
+async def test_a_call_that_nobody_could_read_is_asked_for_again() -> None:
+    unread = '<tool_call>\n{"name": "open_file", "arguments": {"path": "a.py"}}\n</tool_call>'
+    played = await Stage(FILES).play("Look at a.py", [Say(unread), Say(unread), Say(calls=[READ]), Say("Seen.")])
+    tried = played.of(RecoveryTried)
+    assert [event.problem for event in tried] == ["unread", "unread"]
+    assert "read_file, list_files" in tried[0].text
+    assert played.finished.stop_reason == "end_turn"
+
+
+async def test_calls_that_nobody_can_read_end_the_turn_as_an_error() -> None:
+    unread = "I look.\n<tool_call>\n<function=read_file>\n<parameter=path>\na.py"
+    played = await Stage(FILES).play("Look at a.py", [Say(work(), [READ]), Say(unread), Say(unread), Say(unread)])
+    assert played.finished.stop_reason == "error"
+    assert "could not be read" in played.finished.summary
+
+
 async def test_an_unreachable_model_changes_nothing_and_says_what_to_do() -> None:
     failure = EndpointUnreachable("Nothing answers at http://x.", "Start it.")
     played = await Stage(FILES).play("Look", [Say(error=failure)])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 
+from agentic import json_text
 from agentic.ports.model import Answer, Message
 from agentic.ports.store import Store
 
@@ -107,7 +108,13 @@ def _for_server(message: Message) -> Message:
 
 
 def _json_object(arguments: str) -> str:
+    """The text where it is JSON's, else as the tool read it; an empty object where it could not."""
     try:
         return arguments if isinstance(json.loads(arguments), dict) else "{}"
     except (ValueError, RecursionError):
+        pass
+    try:
+        mended = json_text.loads(arguments, fenced=True)
+    except ValueError:
         return "{}"
+    return json_text.dumps(mended) if isinstance(mended, dict) else "{}"

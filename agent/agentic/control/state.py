@@ -9,10 +9,13 @@ import hashlib
 from dataclasses import dataclass
 from typing import TypedDict
 
+from agentic.control.unread import holds_unread_call
 from agentic.task import Limits, Route, StopReason
 
 MAX_EMPTY = 2
 """Empty answers in a row that are asked again; one more ends the turn."""
+MAX_UNREAD = 2
+"""The same for answers whose calls nobody could read."""
 LOOP_WARN = 3
 LOOP_STOP = 5
 """Identical calls with identical results, in a row: at the first the model is told, at the second the turn ends.
@@ -34,6 +37,8 @@ class TurnState(TypedDict):
     """How often that has come in a row."""
     empty: int
     """Empty answers in a row."""
+    unread: int
+    """Answers in a row that called nothing but hold a call that could not be read."""
     answered: bool
     """The last answer called no tool."""
     stop: StopReason | None
@@ -52,6 +57,7 @@ def fresh() -> TurnState:
         last_call="",
         repeats=0,
         empty=0,
+        unread=0,
         answered=False,
         stop=None,
         summarise=False,
@@ -101,7 +107,13 @@ def after_call(state: TurnState, name: str, arguments: str, result: str) -> Turn
 def after_answer(state: TurnState, *, text: str, calls: int) -> TurnState:
     """The state after an answer."""
     empty = not text.strip() and not calls
-    return {**state, "empty": state["empty"] + 1 if empty else 0, "answered": not calls}
+    unread = not calls and holds_unread_call(text)
+    return {
+        **state,
+        "empty": state["empty"] + 1 if empty else 0,
+        "unread": state["unread"] + 1 if unread else 0,
+        "answered": not calls,
+    }
 
 
 def decide(state: TurnState, limits: Limits) -> Decision:
@@ -126,8 +138,10 @@ def near_limit(state: TurnState, limits: Limits) -> bool:
 
 
 def _after_text(state: TurnState) -> Decision:
-    if state["empty"] == 0:
-        return Finish("end_turn")
-    if state["empty"] <= MAX_EMPTY:
+    if state["empty"] > MAX_EMPTY or state["unread"] > MAX_UNREAD:
+        return Finish("error")
+    if state["empty"]:
         return Recover("empty", "empty", state["empty"])
-    return Finish("error")
+    if state["unread"]:
+        return Recover("unread", "unread", state["unread"])
+    return Finish("end_turn")

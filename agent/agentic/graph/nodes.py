@@ -29,6 +29,7 @@ from agentic.graph.streaming import TriageView, ask
 from agentic.graph.turn import Turn, TurnEnded
 from agentic.ports.model import Answer
 from agentic.tools.base import ToolContext
+from agentic.tools.registry import tool_specs
 from agentic.tools.runtime import run_call
 
 Work = Callable[[TurnState, Turn], Awaitable[TurnState]]
@@ -70,7 +71,7 @@ async def triage(state: TurnState, turn: Turn) -> TurnState:
             turn.emit(_classified(turn, found))
     turn.classification = found
     state = _take(state, turn, answer, view.text)
-    return {**state, "route": "work" if turn.pending else found.route}
+    return {**state, "route": "work" if turn.pending or state["unread"] else found.route}
 
 
 async def reply(state: TurnState, turn: Turn) -> TurnState:
@@ -91,7 +92,9 @@ async def plan(state: TurnState, turn: Turn) -> TurnState:
     if steps:
         turn.plan[:] = [PlanStep(text) for text in steps]
         turn.emit(PlanUpdated(**turn.origin, steps=list(turn.plan)))
-    if not turn.pending:
+    if state["unread"]:
+        _recover(state, turn, Recover("unread", "unread", state["unread"]))
+    elif not turn.pending:
         turn.history.add_user(load("begin"))
     return state
 
@@ -121,7 +124,7 @@ async def reflect(state: TurnState, turn: Turn) -> TurnState:
         if isinstance(decision, Finish):
             turn.listening = False
             if decision.reason == "error":
-                turn.summary = "The model gave nothing but empty answers. Ask again, or try another model."
+                turn.summary = _UNREADABLE if state["unread"] else _EMPTY
             return {**state, "stop": decision.reason, "summarise": decision.summarise}
         if isinstance(decision, Recover):
             _recover(state, turn, decision)
@@ -155,6 +158,11 @@ async def finish(state: TurnState, *, runtime: Runtime[Turn]) -> TurnState:
     return state
 
 
+_EMPTY = "The model gave nothing but empty answers. Ask again, or try another model."
+_UNREADABLE = (
+    "The model's tool calls could not be read. Ask again, or try another model; `agentic doctor` says how "
+    "its server offers tools."
+)
 _REASONS = {
     "max_iterations": "the limit of iterations is reached",
     "max_time": "the time limit is reached",
@@ -234,7 +242,8 @@ async def _run_calls(state: TurnState, turn: Turn) -> TurnState:
 
 
 def _recover(state: TurnState, turn: Turn, decision: Recover) -> None:
-    text = render(decision.prompt, count=state["repeats"], pattern=decision.pattern)
+    tools = ", ".join(spec["function"]["name"] for spec in tool_specs())
+    text = render(decision.prompt, count=state["repeats"], pattern=decision.pattern, tools=tools)
     if decision.problem == "loop":
         turn.emit(LoopDetected(**turn.origin, pattern=decision.pattern, count=state["repeats"]))
     turn.emit(RecoveryTried(**turn.origin, problem=decision.problem, strength=decision.strength, text=text))

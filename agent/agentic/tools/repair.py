@@ -57,7 +57,7 @@ def _parse(text: str) -> Any:
         where = f"line {error.lineno}, column {error.colno}"
         near = error.doc[max(0, error.pos - 20) : error.pos + 20]
         cut = " The text ends there: it was cut off." if error.pos >= len(error.doc.rstrip()) else ""
-        problem = f"The arguments are not JSON: {error.msg} at {where}, near {near!r}.{cut}"
+        problem = f"The arguments are not JSON: {error.msg.removesuffix(' at')} at {where}, near {near!r}.{cut}"
     except ValueError as error:
         problem = f"The arguments are not JSON: {error}."
     return Refusal("bad_arguments", problem, "Nothing was done. Send the whole call again as one JSON object.")
