@@ -230,6 +230,8 @@ def test_line_ends_inside_a_value_are_kept() -> None:
         ("Write <think>, then\n</think>", Recovered("Write <think>, then\n</think>", "", ())),
         ("It ends. </think> is its tag.", Recovered("It ends. </think> is its tag.", "", ())),
         ('It ends with "...</think>".', Recovered('It ends with "...</think>".', "", ())),
+        ('read("Hm.</think>Yes.")\nprint()', Recovered('read("Hm.</think>Yes.")\nprint()', "", ())),
+        ('I say "4".</think>4', Recovered("4", 'I say "4".', ())),
         ("```\nHm.\n</think>\nYes.\n```", Recovered("```\nHm.\n</think>\nYes.\n```", "", ())),
         (
             "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>Yes.<|return|>",

@@ -136,7 +136,7 @@ class TextGate:
             raise Wrong
         if lines.in_code:
             return read_calls(cursor, lines)
-        if lines.follows_sentence and cursor.maybe(_END_OF_THOUGHT):
+        if lines.ends_thought and cursor.maybe(_END_OF_THOUGHT):
             return self._end_unopened(cursor)
         try:
             return read_header(cursor, fresh=self._fresh, harmony=self._harmony, token=lines.may_hold_token)

@@ -16,15 +16,16 @@ _KEPT = 100
 
 
 class Lines:
-    """The current line, the fence around it, and whether a code span is open on it."""
+    """The current line, the fence around it, and whether a code span or a quotation is open on it."""
 
-    __slots__ = ("_above", "_fence", "_line", "_span")
+    __slots__ = ("_above", "_fence", "_line", "_quote", "_span")
 
     def __init__(self) -> None:
         self._line = ""
         self._above = ""
         self._fence = ""
         self._span = False
+        self._quote = False
 
     def add(self, text: str) -> None:
         """The text goes on with this."""
@@ -57,6 +58,11 @@ class Lines:
         return self.starts_line or _AFTER_SENTENCE.search(self._line) is not None
 
     @property
+    def ends_thought(self) -> bool:
+        """A line's start, or the end of a sentence that is in no quotation."""
+        return self.follows_sentence and not self._quote
+
+    @property
     def may_hold_token(self) -> bool:
         """Special tokens follow words without a space; after one, somebody writes about them."""
         return self.follows_sentence or _GLUED.search(self._line) is not None
@@ -71,6 +77,7 @@ class Lines:
             before = self._line[-1:]
             runs = len(_RUN.findall(before + part, len(before)))
             self._span ^= runs % 2 == 1
+        self._quote ^= part.count('"') % 2 == 1
         line = self._line + part
         self._line = line if len(line) <= 4 * _KEPT else line[:_KEPT] + line[-_KEPT:]
 
@@ -83,4 +90,4 @@ class Lines:
             self._fence = match.group(1)
         self._above = bare or self._above
         self._line = ""
-        self._span = False
+        self._span = self._quote = False
