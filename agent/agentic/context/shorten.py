@@ -8,7 +8,7 @@ from typing import cast
 
 from agentic.ports.model import Message
 
-MIDDLE = "\n[agentic: the middle was left out]\n"
+MIDDLE = "\n[agentic: the middle was left out to save room; ask for less at once]\n"
 SHORTEST = 6 * len(MIDDLE)
 """Texts of fewer characters are left as they are."""
 

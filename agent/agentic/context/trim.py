@@ -82,7 +82,7 @@ def trim(
     if draft.total > budget * ENOUGH:
         draft.drop_oldest(budget)
     if draft.total > budget:
-        draft.shorten(int(budget * ENOUGH))
+        draft.shorten(budget)
     if draft.total > budget:
         draft.drop_note()
     return draft.trimmed(messages, budget)
@@ -125,9 +125,12 @@ class _Draft:
                 left -= sum(self.counts[place] for place in unit)
         self._leave_note(gone)
 
-    def shorten(self, goal: int) -> None:
-        """Take the middle out of the longest text, again and again."""
+    def shorten(self, budget: int) -> None:
+        """Take the middle out of the longest text, again and again, until a part of what the fixed texts leave of the
+        budget is free: in a small window they may be most of it."""
         open_places = [place for place, message in enumerate(self.messages) if not _is_fixed(message)]
+        fixed = self.total - sum(self.counts[place] for place in open_places)
+        goal = fixed + int(max(0, budget - fixed) * ENOUGH)
         while open_places and self.total > goal:
             place = max(open_places, key=self.counts.__getitem__)
             shorter = halved(self.messages[place])
