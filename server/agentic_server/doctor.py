@@ -68,8 +68,7 @@ async def _measured(endpoint: Endpoint, info: EndpointInfo, tell: Tell) -> Endpo
     tell(info.url, "")
     advice = advise(info, found)
     if found.cut_short:
-        slow = f"It is slow: not everything could be measured in {MEASURING_SECONDS:g} s."
-        advice.insert(0, Advice(slow, "Look at its load; a smaller model, or one that fits the GPU, answers sooner."))
+        advice.insert(0, _slow(answered=found.tools != "unknown"))
     return msgspec.structs.replace(
         _unmeasured(info),
         tools=found.tools,
@@ -82,6 +81,15 @@ async def _measured(endpoint: Endpoint, info: EndpointInfo, tell: Tell) -> Endpo
         advice=advice,
         problem=" ".join(dict.fromkeys(str(problem) for problem in found.problems)),
         hint=next((problem.hint for problem in found.problems), ""),
+    )
+
+
+def _slow(*, answered: bool) -> Advice:
+    what = "not everything could be measured" if answered else "it gave no whole answer"
+    return Advice(
+        f"It is slow: {what} in {MEASURING_SECONDS:g} s.",
+        "It may be loading its model: try again. Else look at its load; a smaller model, or one that fits the GPU, "
+        "answers sooner.",
     )
 
 

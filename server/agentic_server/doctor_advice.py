@@ -70,7 +70,7 @@ def _of_tools(info: EndpointInfo, measured: Measured) -> Iterator[Advice]:
     if problem is None:
         return
     if measured.tools == "unused":
-        hint = "A larger model may do better; or try `tools: prompted` for this endpoint."
+        hint = 'A larger model may do better; or try `tools = "prompted"` for this endpoint.'
         yield Advice(problem, f"{_tool_flags(info)} {hint}" if info.server in ("vllm", "sglang") else hint)
     else:
         yield Advice(problem, _tool_flags(info))

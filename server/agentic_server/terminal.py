@@ -22,7 +22,6 @@ from agentic.events import (
     CouncilRevision,
     EditProposed,
     EditResolved,
-    EndpointStatus,
     ErrorRaised,
     Event,
     Failover,
@@ -207,10 +206,6 @@ class TerminalView:
             self.show_line(f"  {event.hint}")
 
     @render.register
-    def _(self, event: EndpointStatus) -> None:
-        pass
-
-    @render.register
     def _(self, event: ToolStarted) -> None:
         self._titles[event.item] = event.title
         if event.tool_kind == "think":
@@ -366,10 +361,11 @@ def metrics_line(metrics: Metrics) -> str:
     """The figures of a turn on one line; what was not measured is left out."""
     share = "" if metrics.hit_share is None else f", {metrics.hit_share:.0%} cached"
     reasoning = f", {metrics.reasoning_tokens:,} of it reasoning" if metrics.reasoning_tokens else ""
+    told = metrics.prompt_tokens or metrics.completion_tokens or not metrics.model_calls
     parts = [
         f"{metrics.seconds:.1f} s",
-        f"{metrics.prompt_tokens:,} tokens in{share}",
-        f"{metrics.completion_tokens:,} out{reasoning}",
+        f"{metrics.prompt_tokens:,} tokens in{share}" if told else "tokens not told by the server",
+        f"{metrics.completion_tokens:,} out{reasoning}" if told else "",
         "" if metrics.first_token_seconds is None else f"first token after {metrics.first_token_seconds:.2f} s",
         "" if metrics.tokens_per_second is None else f"{metrics.tokens_per_second:.0f} tokens/s",
         _count(metrics.tool_calls, "tool call"),

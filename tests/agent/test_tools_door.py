@@ -65,6 +65,7 @@ def test_repairs_what_can_be_read_in_one_way(text: str, wanted: object) -> None:
         ("edit_file", '{"path": "a.txt", "old": "nine", "new": "x"}', "not_found", "`old` is not in a.txt"),
         ("write_file", '{"path": "a.txt", "content": "x"}', "stale", "Read it first"),
         ("run_command", '{"command": " "}', "bad_arguments", "empty"),
+        ("run_command", '{"command": "```sh\\nls\\n```"}', "bad_arguments", "without the ```"),
     ],
 )
 async def test_refuses_with_a_next_step(name: str, arguments: str, code: str, words: str) -> None:

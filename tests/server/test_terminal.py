@@ -202,6 +202,22 @@ def test_figures_that_were_not_measured_are_left_out() -> None:
     )
 
 
+def test_tokens_that_the_server_does_not_tell_are_not_given_as_none() -> None:
+    silent = e.Metrics(model_calls=2, seconds=1.3)
+    assert metrics_line(silent) == "1.3 s · tokens not told by the server · 0 tool calls"
+
+
+def test_a_command_that_failed_is_not_ticked_off() -> None:
+    def ended(text: str) -> str:
+        started = e.ToolStarted(
+            **MAIN, item="c", tool="run_command", title="Run make", tool_kind="execute", arguments="{}"
+        )
+        return shown(started, e.ToolFinished(**MAIN, item="c", status="completed", text=text))
+
+    assert "! Run make: exit code 2" in ended("No rule.\n[exit code 2]")
+    assert "✔ Run make" in ended("Built.\n[exit code 0]")
+
+
 def test_progress_is_a_bar_where_the_end_is_known() -> None:
     assert progress_bar(1, 4, width=8) == "━━────── 1 of 4"
     assert progress_bar(1200, None) == "1,200"

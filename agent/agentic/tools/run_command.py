@@ -59,6 +59,8 @@ class Printed:
 async def run(context: ToolContext, call: str, arguments: RunCommand) -> ToolResult:
     if not arguments.command.strip():
         return refused(Refusal("bad_arguments", "The command is empty.", "Give a shell command."))
+    if arguments.command.lstrip().startswith("```"):
+        return refused(Refusal("bad_arguments", "The command stands in a code block.", "Send it without the ```."))
     approval = context.approval
     if approval == "allow" and await _leads_out(context, arguments):
         approval = "ask"
@@ -137,7 +139,8 @@ def _result(end: Exit, printed: Printed, command: Command) -> ToolResult:
 
 
 def title(arguments: RunCommand) -> str:
-    return f"Run {arguments.command}"
+    first, _, rest = arguments.command.strip().partition("\n")
+    return f"Run {first.rstrip()}{' …' if rest else ''}"
 
 
 RUN_COMMAND = Tool(
