@@ -42,6 +42,8 @@ _OVERFLOW = re.compile(
 _WINDOW = re.compile(
     r"maximum context length (?:is|of) (\d+)|available context size \((\d+)|n_ctx[^\d]{1,4}(\d+)", re.IGNORECASE
 )
+_PAGE = re.compile(r"<!doctype html|<html", re.IGNORECASE)
+_TITLE = re.compile(r"<title>([^<]*)</title>", re.IGNORECASE)
 _BUSY = frozenset({408, 425, 429})
 _LONGEST_MESSAGE = 500
 _SHORTEST_KEY = 8
@@ -117,12 +119,17 @@ def is_unconnected(error: ModelError) -> bool:
 
 
 def message_of(error: Exception) -> str:
-    """The server's own words: `{"error": {"message"}}`, `{"error": "…"}`, `{"detail": …}`, plain text."""
+    """The server's own words: `{"error": {"message"}}`, `{"error": "…"}`, `{"detail": …}`, plain text; of a web page
+    only its title."""
     words: Any = error.body if isinstance(error, openai.APIError) and error.body else error
     for key in ("error", "message", "detail"):
         if isinstance(words, dict):
             words = cast("dict[str, Any]", words).get(key, words)
-    return _without_key(" ".join(str(words).split()), error)[:_LONGEST_MESSAGE]
+    text = " ".join(str(words).split())
+    if _PAGE.match(text):
+        title = _TITLE.search(text)
+        text = f'a web page, "{title[1].strip()}"' if title else "a web page"
+    return _without_key(text, error)[:_LONGEST_MESSAGE]
 
 
 def _without_key(words: str, error: Exception) -> str:
