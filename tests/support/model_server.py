@@ -145,11 +145,13 @@ class ModelServer:
     """Set when a chat completion was asked for."""
     compactions: int | None = 0
     """How many prompts are no continuation of one sent before; None where that is the client's own business."""
+    port: int = 0
+    """Where to listen; 0: anywhere."""
 
     @property
     def url(self) -> str:
         """The base URL, `/v1` included."""
-        return f"http://127.0.0.1:{self._port}/v1"
+        return f"http://127.0.0.1:{self.port}/v1"
 
     @property
     def connections_closed(self) -> int:
@@ -160,8 +162,8 @@ class ModelServer:
         self._next = self.script if callable(self.script) else _in_order(self.script)
         self._tasks: set[asyncio.Task[None]] = set()
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Protocol(self._accept), "127.0.0.1", 0)
-        self._port = self._server.sockets[0].getsockname()[1]
+        self._server = await loop.create_server(lambda: _Protocol(self._accept), "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None = None, *_: object) -> None:
@@ -189,7 +191,7 @@ class ModelServer:
     async def listen_again(self) -> None:
         """Be back, at the same address."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Protocol(self._accept), "127.0.0.1", self._port)
+        self._server = await loop.create_server(lambda: _Protocol(self._accept), "127.0.0.1", self.port)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.get_running_loop().create_task(self._serve(reader, writer))

@@ -61,12 +61,21 @@ class EndpointClient:
         self.info = info
         self.dialect = for_server(info, self._endpoint)
 
+    @property
+    def least_room(self) -> int:
+        """What is left to an answer, in tokens, however long the prompt seems."""
+        return self.window // 8
+
+    def answer_limit(self, request: ModelRequest, prompt: int = 0) -> int:
+        """How many tokens the answer may have: not more than the window leaves beside a prompt of about this many
+        tokens, but `least_room` where as many are asked for."""
+        room = max(self.window - prompt, self.least_room)
+        return min(request.max_tokens or self.window // 4, room)
+
     def encode(self, request: ModelRequest, prompt: int = 0) -> bytes:
-        """The request's body in this endpoint's dialect. The answer's limit is lowered to what the window leaves
-        beside a prompt of about this many tokens, but not to less than an eighth of it."""
-        room = max(self.window - prompt, self.window // 8)
-        limit = min(request.max_tokens, room) if request.max_tokens else None
-        return encode(replace(request, max_tokens=limit), self.info.model, self.dialect, min(self.window // 4, room))
+        """The request's body in this endpoint's dialect, for a prompt of about this many tokens."""
+        limit = self.answer_limit(request, prompt)
+        return encode(replace(request, max_tokens=limit), self.info.model, self.dialect, limit)
 
     def correct_window(self, failure: ModelError) -> bool:
         """Take up the window that a refusal names. Whether it is another one."""

@@ -20,9 +20,11 @@ def open_client(base_url: str, key: str, connect: float) -> openai.AsyncOpenAI:
 
     Proxy settings of the environment are not used for this machine's own addresses, and the environment's OpenAI
     organization and project are not told to anyone. Redirects are not followed: a prompt goes where the user said.
+
+    :raises httpx2.InvalidURL: `base_url` is no web address.
     """
     timeout = openai.Timeout(None, connect=connect)
-    trust_env = urlsplit(base_url).hostname not in _LOOPBACK
+    trust_env = _host_of(base_url) not in _LOOPBACK
     return _Client(
         base_url=base_url,
         api_key=key or "none",
@@ -33,10 +35,19 @@ def open_client(base_url: str, key: str, connect: float) -> openai.AsyncOpenAI:
             base_url=base_url,
             timeout=timeout,
             trust_env=trust_env,
-            verify=_certificates(trust_env),
+            verify=_certificates(),
             follow_redirects=False,
         ),
     )
+
+
+def _host_of(base_url: str) -> str | None:
+    try:
+        address = urlsplit(base_url)
+        host, _port = address.hostname, address.port
+    except ValueError as error:
+        raise httpx2.InvalidURL(str(error)) from error
+    return host
 
 
 class _EventDecoder(SSEDecoder):
@@ -53,6 +64,12 @@ class _Client(openai.AsyncOpenAI):
 
 
 @cache
-def _certificates(trust_env: bool) -> ssl.SSLContext:
-    """The certificates that are trusted; all clients share them, as to read them holds the event loop up for 20 ms."""
-    return httpx2.create_ssl_context(trust_env=trust_env)
+def _certificates() -> ssl.SSLContext:
+    """The certificates that are trusted; those of `$SSL_CERT_FILE`, or of `$SSL_CERT_DIR`, where these can be read.
+
+    All clients share them, as to read them holds the event loop up for 20 ms.
+    """
+    try:
+        return httpx2.create_ssl_context()
+    except OSError:
+        return httpx2.create_ssl_context(trust_env=False)

@@ -42,6 +42,9 @@ _OVERFLOW = re.compile(
 _WINDOW = re.compile(
     r"maximum context length (?:is|of) (\d+)|available context size \((\d+)|n_ctx[^\d]{1,4}(\d+)", re.IGNORECASE
 )
+_ANSWER = re.compile(
+    r"requested \d+ output tokens|\d+ in the completion|max_(?:completion_)?tokens'? is too large", re.IGNORECASE
+)
 _PAGE = re.compile(r"<!doctype html|<html", re.IGNORECASE)
 _TITLE = re.compile(r"<title>([^<]*)</title>", re.IGNORECASE)
 _BUSY = frozenset({408, 425, 429})
@@ -74,6 +77,11 @@ def window_told(error: ModelError) -> int | None:
     """The context window in tokens, where the server's refusal names it."""
     found = _WINDOW.search(str(error)) if isinstance(error, ContextOverflow) else None
     return int(found[found.lastindex or 1]) if found else None
+
+
+def is_about_answer(error: ModelError) -> bool:
+    """Whether the server found the prompt and the answer's limit together too long: a lower limit may do."""
+    return isinstance(error, ContextOverflow) and _ANSWER.search(str(error)) is not None
 
 
 def wait_told(error: ModelError, now: float | None = None) -> float:
@@ -150,6 +158,7 @@ def _number(text: str) -> float:
 
 _OVERFLOW_HINT = "Start a new session, or serve the model with a larger context."
 _LOG_HINT = "Look into the server's log."
+_CERTIFICATE_HINT = "Name the file with its authority's certificate in SSL_CERT_FILE."
 _KEY_HINT = "Set the key of this endpoint, or check that it is still valid."
 _TOOLS_HINT = "Start vLLM with --enable-auto-tool-choice and --tool-call-parser (hermes, openai, qwen3_xml, …)."
 
@@ -175,9 +184,11 @@ def _connection_error(error: openai.APIConnectionError, url: str) -> ModelError:
         return DeadlineExceeded(
             f"No connection to {url} within the deadline `connect`.", "Check the address and the network."
         )
+    if "CERTIFICATE_VERIFY_FAILED" in str(cause):
+        return EndpointUnreachable(f"The certificate of {url} is not trusted ({cause}).", _CERTIFICATE_HINT)
     if isinstance(cause, httpx2.ConnectError | httpx2.UnsupportedProtocol | httpx2.ProxyError):
         return EndpointUnreachable(
             f"Nothing answers at {url} ({cause or error}).",
             "Start the model server, or point --base-url at a running one.",
         )
-    return StreamBroken(f"The connection to {url} broke: {cause or error}.", _LOG_HINT)
+    return StreamBroken(f"The connection to {url} broke: {str(cause or error).rstrip('.')}.", _LOG_HINT)

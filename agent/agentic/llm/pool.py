@@ -28,7 +28,7 @@ from agentic.llm.conversations import Conversations
 from agentic.llm.course import LONGEST_WAIT, Course, Patience, Verdict
 from agentic.llm.dialect import Dialect
 from agentic.llm.endpoint import DEFAULT_WINDOW, Deadlines, Endpoint
-from agentic.llm.failures import concerns_endpoint
+from agentic.llm.failures import concerns_endpoint, is_about_answer
 from agentic.llm.gate import Slot
 from agentic.llm.member import Member, News
 from agentic.llm.prefix import PromptChains
@@ -200,10 +200,8 @@ class Pool:
 
     def _failed(self, asking: Asking, member: Member, failure: ModelError, slot: Slot, sent_in: Dialect) -> None:
         verdict: Verdict = "never"
-        if isinstance(failure, ContextOverflow):
-            member.correct_window(failure)
-            asking.conversation.overflowed(asking.chain, member.client.window)
-        if member.learn(failure, sent_in):
+        shorter = isinstance(failure, ContextOverflow) and self._overflowed(asking, member, failure)
+        if shorter or member.learn(failure, sent_in):
             verdict = "anew"
         elif concerns_endpoint(failure):
             verdict = "elsewhere"
@@ -212,6 +210,15 @@ class Pool:
             verdict = "again"
             member.failed(failure, slot)
         asking.course.failed(member.name, failure, verdict)
+
+    def _overflowed(self, asking: Asking, member: Member, failure: ContextOverflow) -> bool:
+        """Take up what the refusal tells. Whether the prompt may fit beside a shorter answer."""
+        conversation, client = asking.conversation, member.client
+        before = client.answer_limit(asking.request, conversation.estimate(asking.chain))
+        member.correct_window(failure)
+        shorter = is_about_answer(failure)
+        conversation.overflowed(asking.chain, client.window - client.least_room if shorter else client.window)
+        return shorter and client.answer_limit(asking.request, conversation.estimate(asking.chain)) < before
 
     def _ended(
         self, asking: Asking, member: Member, answer: AnswerReader, finished: ModelFinished | None
@@ -315,7 +322,9 @@ class Pool:
         if refused is not None:
             return refused
         reasons = "; ".join(str(trouble).rstrip(".") for trouble in troubles)
-        return EndpointUnreachable(f"No model server can be used: {reasons or 'no address is set'}.", _NOBODY_HINT)
+        hints = {trouble.hint for trouble in troubles}
+        hint = hints.pop() if len(hints) == 1 else _NOBODY_HINT
+        return EndpointUnreachable(f"No model server can be used: {reasons or 'no address is set'}.", hint)
 
 
 _NOBODY_HINT = "Start a model server (vllm serve …, llama-server …), or point --base-url at a running one."
@@ -326,7 +335,8 @@ def _call_ids(messages: Sequence[Message]) -> Iterator[str]:
 
 
 def _queued(member: Member) -> News:
-    return News(member.url, "waiting", f"{member.gate.limit} requests are in flight at {member.url}; this one waits.")
+    message = f"As many requests as are allowed ({member.gate.limit}) are in flight at {member.url}; this one waits."
+    return News(member.url, "waiting", message)
 
 
 def _waiting(member: Member | None, wait: float) -> News:
