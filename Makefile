@@ -33,7 +33,7 @@ demo: $(READY) ## Repair the sample project, with recorded model answers
 	@$(BIN)/agentic demo
 
 test: lint ## Linters, types, then every test that needs no editor and no model server
-	@$(BIN)/python -m pytest -q -m "not editor and not server"
+	@$(BIN)/python -m pytest -q -n auto -m "not editor and not server"
 
 lint: $(READY) ## Linters, types, and that generated files are up to date
 	@$(BIN)/ruff check --quiet
