@@ -80,7 +80,7 @@ class Server:
 
     @contextmanager
     def slowed(self) -> Generator[None]:
-        """Let vLLM's engine run a fifth of the time. A model this small overruns the part that streams, which then
+        """Let vLLM's engine run for moments only. A model this small overruns the part that streams, which then
         sends an answer in one piece when it is over; a real one never does."""
         engine, done = self.child("EngineCore"), threading.Event()
 
@@ -88,7 +88,7 @@ class Server:
             with suppress(psutil.NoSuchProcess):
                 while not done.wait(0.005):
                     engine.suspend()
-                    done.wait(0.02)
+                    done.wait(0.25)
                     engine.resume()
 
         thread = threading.Thread(target=pulse)

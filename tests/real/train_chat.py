@@ -35,7 +35,7 @@ TAGS = ("<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>", "<
 TEMPLATE = Path(__file__).parent / "assets" / "chat" / "chat_template.jinja"
 SHORT, LONG = 640, 2400
 """Tokens of a training text: of most, and of those that begin with our whole system prompt."""
-CYCLES = (600, 500, 400)
+CYCLES = (600, 500, 400, 300)
 """Steps of the first cycle, and of the others, which dwell on what is not known yet."""
 THREADS = 1
 """More are slower on a busy machine: they wait for each other at every step."""
@@ -163,7 +163,7 @@ class Chats:
     def _results(self, answer: list[int]) -> None:
         opening = "<tool_response>\n" if self._random.random() < 0.7 else "<tool_response name=read_file>\n"
         for _ in range(max(1, answer.count(self._encode("<tool_call>")[0]))):
-            result = self._encode(opening) + self._some_noise(0, 7) + self._encode("\n</tool_response>")
+            result = self._encode(opening) + self._some_noise(0, 9) + self._encode("\n</tool_response>")
             self._message("user", result)
 
     def _message(self, role: str, content: list[int]) -> None:
