@@ -8,8 +8,8 @@ from typing import cast
 
 from agentic.ports.model import Message
 
-MIDDLE = "\n[agentic: the middle was left out to save room; ask for less at once]\n"
-SHORTEST = 6 * len(MIDDLE)
+MIDDLE = "\n[agentic: the middle was left out; ask for less at once]\n"
+SHORTEST = 200
 """Texts of fewer characters are left as they are."""
 
 _TEXTS = ("content", "reasoning", "reasoning_content")
