@@ -38,6 +38,7 @@ _NOT_OURS = ("client", "trace")
 _ENVIRONMENT_NAMES = {"key": "AGENTIC_API_KEY"}
 
 Positive = Annotated[float, Meta(gt=0)]
+Weight = Annotated[float, Meta(gt=0, le=1_000_000_000)]
 Count = Annotated[int, Meta(ge=1)]
 Key = Annotated[str, Meta(pattern=r"^(?!.*[^!-~])")]
 """What can stand in a header; a client that is given anything else tells all of it in its error."""
@@ -68,7 +69,7 @@ class Endpoint(_Group, frozen=True):
         Count | None, Meta(description="The context window in tokens, where the server does not tell or tells wrong.")
     ] = None
     weight: Annotated[
-        Positive, Meta(description="How much of the work it gets, compared with the others, when several are free.")
+        Weight, Meta(description="How much of the work it gets, compared with the others, when several are free.")
     ] = 1.0
     max_requests: Annotated[
         Count,

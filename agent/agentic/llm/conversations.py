@@ -27,12 +27,18 @@ class Conversation:
     calls: set[str] = field(default_factory=set[str])
     home: str = ""
     """The name of the endpoint that holds its prefix."""
+    _told_waiting: bool = False
     _last: tuple[int, int, str] = (0, 0, "")
     """The length of the last prompt in links, the last one of these, and who answered it."""
     _rough: int = 0
     """Its length in tokens, uncounted."""
     _prompt: int = 0
     """Its length in tokens, as the server told it."""
+
+    def tell_waiting(self) -> bool:
+        """Whether a person should be told that its requests wait for others; once is enough."""
+        told, self._told_waiting = self._told_waiting, True
+        return not told
 
     def estimate(self, chain: PromptChain) -> int:
         """About how many tokens a prompt has; by the measure of the last one, where the server told its length."""

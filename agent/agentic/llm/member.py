@@ -106,6 +106,11 @@ class Member:
         return not self.is_well and self.breaker.state(_now()) != "open"
 
     @property
+    def is_slow(self) -> bool:
+        """Whether it is there, as far as one can tell, and did not answer its last probe in time."""
+        return self.trouble is not None and isinstance(self.trouble.__cause__, TimeoutError)
+
+    @property
     def state(self) -> Literal["ready", "failing", "out"]:
         if not self.is_well:
             return "out"
@@ -144,9 +149,9 @@ class Member:
     async def probe(self) -> None:
         """Ask whether it is there, and what it serves; costs the server nothing. Never fails."""
         try:
-            if self._client is not None and not await health(self.endpoint, server=self._client.info.server):
-                raise EndpointUnreachable(f"{self.url} is not healthy.", "Look into the server's log.")
             info = await probe(self.endpoint)
+            if self._client is not None and not await health(self.endpoint, server=info.server):
+                raise EndpointUnreachable(f"{self.url} is not healthy.", "Look into the server's log.")
         except ModelError as error:
             self.trouble = error
             self.breaker.probed(_now(), answered=False)

@@ -44,6 +44,13 @@ WAITS = (2.0, 4.0, 8.0, 16.0)
 """Seconds between one attempt and the next where no other endpoint can take the request."""
 
 
+PROBE_SECONDS = 2.0
+"""How often endpoints that are out are probed while a request waits for one."""
+
+FIRST_PROBES = 3
+"""How often endpoints that are there, but do not answer in time, are asked before a turn is given up at its start."""
+
+
 class Pool:
     """Answers from whichever endpoint can. `temperature` is that of requests which set none; None leaves it to the
     server. A request is sent again after up to `retries` of the `waits`, in seconds, the last of which holds for all
@@ -93,8 +100,12 @@ class Pool:
         :raises EndpointUnreachable: none answers; the message names them all.
         """
         self._look_around()
-        if not self._well():
+        for _ in range(FIRST_PROBES):
+            if self._well():
+                return
             await self._probe(self._members)
+            if not any(one.is_slow for one in self._members):
+                break
         if not self._well():
             raise self._nobody()
 
@@ -125,7 +136,7 @@ class Pool:
             wait = await self._wait_before_next(asking)
             yield self._going_on(asking, member, wait)
             if wait:
-                await asyncio.sleep(wait)
+                await self._pause(asking, wait)
 
     async def aclose(self) -> None:
         """Close the connections, those too that an answer still streams over."""
@@ -166,7 +177,7 @@ class Pool:
     async def _attempt(self, asking: Asking, member: Member) -> AsyncGenerator[ModelEvent]:
         """One attempt, up to `ModelFinished` or to the withdrawal of all that it has shown; the course knows which."""
         finished = None
-        if member.gate.is_full:
+        if member.gate.is_full and asking.conversation.tell_waiting():
             yield asking.notice(_queued(member))
         async with self._slot(asking, member) as slot:
             if not member.is_well:
@@ -287,6 +298,19 @@ class Pool:
         if member is None or expected is None or asking.course.failure is None:
             return asking.notice(_waiting(expected, wait))
         return asking.failover(member, expected.url, asking.course.failure, wait)
+
+    async def _pause(self, asking: Asking, seconds: float) -> None:
+        """Wait; where all are out only until one of them answers a probe."""
+        now = asyncio.get_running_loop().time
+        end = now() + seconds
+        out = [one for one in self._members if asking.course.may_come_back(one.name)]
+        if any(one.is_well for one in out):
+            await asyncio.sleep(seconds)
+            return
+        while end > now() and not any(one.is_well for one in out):
+            await asyncio.sleep(min(end - now(), PROBE_SECONDS))
+            if end > now():
+                await self._probe(out)
 
     def _well(self) -> list[Member]:
         return [one for one in self._members if one.is_well]
