@@ -407,3 +407,13 @@ async def test_events_without_data_are_passed_over() -> None:
 
 def _data(chunk: Any) -> bytes:
     return b"data: " + json.dumps(chunk).encode() + b"\n\n"
+
+
+async def test_a_kept_connection_that_closes_unanswered_costs_no_attempt() -> None:
+    async with ModelServer([GOOD, recorded(b""), GOOD], compactions=None) as server:
+        model = model_at(server.url)
+        first, second = await ask(model), await ask(model)
+        await model.aclose()
+        assert len(server.requests) == 3
+    assert first.answer.text == second.answer.text == "All is well."
+    assert second.of(Failover) == []

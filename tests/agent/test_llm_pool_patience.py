@@ -64,6 +64,7 @@ def test_a_wait_ends_when_a_server_is_back() -> None:
             await asyncio.sleep(5)
             await server.listen_again()
             outcome = await asking
+            assert outcome.error is None, (outcome.error, outcome.events)
             assert outcome.answer.text == "Here."
             assert loop.time() - begun <= 5 + PROBE_SECONDS + 1
             await pool.aclose()

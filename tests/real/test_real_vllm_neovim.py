@@ -54,9 +54,10 @@ def test_an_answer_goes_on_at_the_other_server_when_its_own_is_killed(
     doomed: Server, hermes: Server, tmp_path: Path
 ) -> None:
     with editor(tmp_path, doomed, hermes) as nvim:
-        nvim.start("Please play scenario loop")
-        nvim.until(lambda: any(LOOP in value.get("message", "") for value in nvim.progress), "the answer's beginning")
-        doomed.process.kill()
+        with doomed.slowed():
+            nvim.start("Please play scenario loop")
+            nvim.until(lambda: any(LOOP in one.get("message", "") for one in nvim.progress), "the answer's beginning")
+            doomed.process.kill()
         ended = nvim.finished()
         assert ended.count(LOOP) > 100
         assert ended.startswith(LOOP)

@@ -48,8 +48,8 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
     def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
         return self.create_task(_call(func, *args))
 
-    async def create_server(self, protocol_factory: Factory, *_: Any, **__: Any) -> Any:
-        port = next(self._ports)
+    async def create_server(self, protocol_factory: Factory, _: Any = None, port: int = 0, **__: Any) -> Any:
+        port = port or next(self._ports)
         self._listening[port] = protocol_factory
         return _Listener(port, self._listening)
 

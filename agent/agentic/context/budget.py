@@ -57,6 +57,8 @@ class Ledger:
         News about fewer messages than are known of already change nothing either.
         """
         ours = self._sums[upto]
+        if not ours:
+            return False
         if prompt_tokens <= ours * _CUT_OFF:
             return False
         if upto >= self._told_of:

@@ -149,7 +149,7 @@ async def finish(state: TurnState, *, runtime: Runtime[Turn]) -> TurnState:
         async with turn.bounded(SUMMARY_GRACE):
             with turn.phase("model"):
                 answer = await ask(turn)
-        turn.summary = answer.text
+        turn.summary = answer.text.strip()
         turn.pending = answer.tool_calls
     except (TurnEnded, ModelError):
         turn.summary = ""
@@ -185,7 +185,7 @@ def _classified(turn: Turn, found: Classification) -> Classified:
 def _take(state: TurnState, turn: Turn, answer: Answer, text: str) -> TurnState:
     """The state after an answer; its calls wait in the turn, unless the answer was cut off at its token limit."""
     turn.pending = answer.tool_calls
-    turn.summary = text or turn.summary
+    turn.summary = text.strip() or turn.summary
     if answer.finish_reason == "length" and answer.calls:
         turn.drop_pending("Not run: the answer was cut off at its token limit. Send a shorter one, in several steps.")
         return {**state, "answered": False, "empty": 0}

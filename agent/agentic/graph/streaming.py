@@ -25,6 +25,8 @@ from agentic.graph.turn import Turn
 from agentic.ports.model import Answer, ModelRequest
 from agentic.tools.registry import tool_specs
 
+_LINE_ENDS = "\r\n"
+
 
 async def ask(turn: Turn, view: View | None = None) -> Answer:
     """Stream one answer and append it to the conversation; what a person sees of it goes through `view`.
@@ -86,20 +88,31 @@ class View:
         """The events to pass on for one that came."""
         match event:
             case TextDelta() | ThinkingDelta():
-                so_far = self._open.get(event.item)
-                text = so_far.text + event.text if isinstance(so_far, TextDelta | ThinkingDelta) else event.text
-                self._open[event.item] = msgspec.structs.replace(event, text=text)
-                self._shown.add(event.item)
+                return self._grow(event)
             case ToolCallDelta():
                 self._open[event.item] = event
                 self._shown.add(event.item)
             case TextFinished() | ThinkingFinished():
-                self._open.pop(event.item, None)
+                shown = self._open.pop(event.item, None)
+                return (msgspec.structs.replace(event, text=event.text.lstrip(_LINE_ENDS)),) if shown else ()
             case ItemWithdrawn():
                 self._open.pop(event.item, None)
                 return (event,) if event.item in self._shown else ()
             case _:
                 pass
+        return (event,)
+
+    def _grow(self, event: TextDelta | ThinkingDelta) -> Iterable[Event]:
+        """Some servers put empty lines between a thought and the text; no item begins with one."""
+        so_far = self._open.get(event.item)
+        if isinstance(so_far, TextDelta | ThinkingDelta):
+            self._open[event.item] = msgspec.structs.replace(event, text=so_far.text + event.text)
+            return (event,)
+        event = msgspec.structs.replace(event, text=event.text.lstrip(_LINE_ENDS))
+        if not event.text:
+            return ()
+        self._open[event.item] = event
+        self._shown.add(event.item)
         return (event,)
 
     def cut_off(self) -> Iterable[Event]:

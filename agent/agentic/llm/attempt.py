@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 
-from openai import AsyncStream
+from openai import APIConnectionError, AsyncStream
 
 from agentic.errors import ModelError, StreamBroken
 from agentic.events import FirstToken, ModelEvent, ModelFinished
@@ -19,7 +19,7 @@ from agentic.llm.clock import Clock
 from agentic.llm.counting import TokenCounter
 from agentic.llm.dialect import Dialect, encode, for_server, learn
 from agentic.llm.endpoint import Deadlines, Endpoint, EndpointInfo
-from agentic.llm.failures import CLIENT_FAILURES, model_error, refusal_told, window_told
+from agentic.llm.failures import CLIENT_FAILURES, is_unanswered, model_error, refusal_told, window_told
 from agentic.llm.gauges import Gauges, read_gauges
 from agentic.llm.wire import Chunk, read_chunk
 from agentic.ports.model import ModelRequest
@@ -38,6 +38,9 @@ class EndpointClient:
         self.window = info.window
         self.dialect = for_server(info, endpoint)
         self.reasoning_splits = False
+        self._has_kept = False
+        """Whether a connection was kept after an answer. A server may close it just as it is used again (llama-server
+        does); the request is then sent once more over a new one."""
         """Whether it is known to send reasoning and text apart."""
         self._endpoint = endpoint
         self._client = open_client(self.url, endpoint.key, deadlines.connect)
@@ -116,6 +119,7 @@ class EndpointClient:
             raise _cut_off(stream, self.url)
         for event in answer.finish():
             yield event
+        self._has_kept = True
         self.reasoning_splits = self.reasoning_splits or answer.splits
         yield ModelFinished(
             **answer.origin,
@@ -128,16 +132,24 @@ class EndpointClient:
     async def _open(self, body: bytes, clock: Clock) -> AsyncStream[object]:
         try:
             async with clock.limit():
-                return await self._client.post(
-                    "/chat/completions",
-                    cast_to=object,
-                    content=body,
-                    options={"headers": {"Content-Type": "application/json"}},
-                    stream=True,
-                    stream_cls=AsyncStream[object],
-                )
+                try:
+                    return await self._post(body)
+                except APIConnectionError as error:
+                    if not self._has_kept or not is_unanswered(error):
+                        raise
+                    return await self._post(body)
         except (TimeoutError, *CLIENT_FAILURES) as error:
             raise self._failure(error, clock) from error
+
+    async def _post(self, body: bytes) -> AsyncStream[object]:
+        return await self._client.post(
+            "/chat/completions",
+            cast_to=object,
+            content=body,
+            options={"headers": {"Content-Type": "application/json"}},
+            stream=True,
+            stream_cls=AsyncStream[object],
+        )
 
     async def _next(self, stream: AsyncStream[object], answer: AnswerReader, clock: Clock) -> Chunk | None:
         """The next chunk, or None at the end. What comes after a finish reason cannot spoil the answer."""

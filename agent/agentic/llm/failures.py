@@ -45,6 +45,7 @@ _WINDOW = re.compile(
 _ANSWER = re.compile(
     r"requested \d+ output tokens|\d+ in the completion|max_(?:completion_)?tokens'? is too large", re.IGNORECASE
 )
+_PROMPT = re.compile(r"(\d+) in the messages", re.IGNORECASE)
 _PAGE = re.compile(r"<!doctype html|<html", re.IGNORECASE)
 _TITLE = re.compile(r"<title>([^<]*)</title>", re.IGNORECASE)
 _BUSY = frozenset({408, 425, 429})
@@ -81,7 +82,10 @@ def window_told(error: ModelError) -> int | None:
 
 def is_about_answer(error: ModelError) -> bool:
     """Whether the server found the prompt and the answer's limit together too long: a lower limit may do."""
-    return isinstance(error, ContextOverflow) and _ANSWER.search(str(error)) is not None
+    if not isinstance(error, ContextOverflow) or _ANSWER.search(str(error)) is None:
+        return False
+    window, prompt = window_told(error), _PROMPT.search(str(error))
+    return window is None or prompt is None or int(prompt[1]) < window
 
 
 def wait_told(error: ModelError, now: float | None = None) -> float:
@@ -124,6 +128,12 @@ def refusal_told(error: ModelError) -> tuple[int, str] | None:
 def is_unconnected(error: ModelError) -> bool:
     """Whether there was not even a connection."""
     return isinstance(error, EndpointUnreachable) or isinstance(error.__cause__, openai.APITimeoutError)
+
+
+def is_unanswered(error: openai.APIConnectionError) -> bool:
+    """Whether the connection was closed before anything came back over it."""
+    cause = error.__cause__
+    return isinstance(cause, httpx2.RemoteProtocolError) and "without sending a response" in str(cause)
 
 
 def message_of(error: Exception) -> str:
