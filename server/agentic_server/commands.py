@@ -11,7 +11,6 @@ from agentic.errors import AgenticError
 from agentic.ports.store import RESUMABLE
 from agentic.task import new_id
 from agentic_server import protocol as wire
-from agentic_server.doctor import examine
 from agentic_server.tasks import last_begun, task_of
 from agentic_server.transcript import transcript_of
 from agentic_server.undo import undo_turn
@@ -116,6 +115,8 @@ async def undo_task(daemon: Daemon, params: wire.UndoTaskParams) -> wire.UndoTas
 
 async def doctor(daemon: Daemon, params: wire.DoctorParams) -> wire.DoctorResult:
     """Examine the endpoints and this machine."""
+    from agentic_server.doctor import examine
+
     return await examine(await daemon.settings(), measure=params.measure)
 
 
