@@ -99,7 +99,7 @@ class Deadlines(_Group, frozen=True):
     """How long to wait for an endpoint, in seconds, before its attempt counts as failed."""
 
     connect: Annotated[Positive, Meta(description="Seconds to a connection.")] = 5.0
-    first_token: Annotated[Positive, Meta(description="Seconds to the first token; long prompts take long.")] = 120.0
+    first_token: Annotated[Positive, Meta(description="Seconds to the first token; long prompts take long.")] = 300.0
     silence: Annotated[Positive, Meta(description="Seconds between two tokens; keep-alive comments do not count.")] = (
         60.0
     )

@@ -47,7 +47,7 @@ class Deadlines:
     """
 
     connect: float = 5.0
-    first_token: float = 120.0
+    first_token: float = 300.0
     silence: float = 60.0
     total: float = 1200.0
 
