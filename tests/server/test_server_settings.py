@@ -167,7 +167,7 @@ def test_every_setting_is_described() -> None:
     rows = settings.describe()
     assert all(row.text and row.type for row in rows)
     defaults = {row.key: json.loads(row.default) for row in rows if row.default}
-    assert defaults["deadlines.firstToken"] == 120
+    assert defaults["deadlines.firstToken"] == 300
     assert {"endpoints", "endpoints[].url", "mode", "limits.commandSeconds", "stateDir"} <= {row.key for row in rows}
 
 
