@@ -32,6 +32,7 @@ from agentic.events import (
     Steered,
     TextDelta,
     TextFinished,
+    ThinkingFinished,
     ToolFinished,
     ToolStarted,
     TurnFinished,
@@ -453,3 +454,15 @@ async def test_a_log_that_fails_in_the_middle_ends_the_turn_by_its_name() -> Non
     played = await stage.play("Look", [Say(work(), [READ]), Say("", [READ]), Say("", [READ]), Say("Done.")])
     assert played.finished.stop_reason == "error"
     assert [event.code for event in played.of(ErrorRaised)] == ["store_failed"]
+
+
+async def test_no_text_or_thought_begins_with_empty_lines() -> None:
+    script = [Say(work(), [READ]), Say("\n\nDone.\n", thinking="\nI am done."), Say("\n")]
+    played = await Stage(FILES).play("Look", script[:2])
+    assert played.finished.summary == "Done."
+    assert [event.text for event in played.of(TextFinished)][-1] == "Done.\n"
+    assert played.of(ThinkingFinished)[-1].text == "I am done."
+    assert "".join(event.text for event in played.of(TextDelta)).endswith("Done.\n")
+    empty = await Stage(FILES).play("Look", [script[0], script[2], Say("Done.")])
+    assert empty.finished.summary == "Done."
+    assert [event.problem for event in empty.of(RecoveryTried)] == ["empty"]
