@@ -369,6 +369,7 @@ async def test_what_a_plain_editor_cannot_show_whole_cannot_be_allowed(tmp_path:
     async with stage(tmp_path, PLAIN) as (daemon, model):
         daemon.handlers["window/showMessageRequest"] = lambda params: params["actions"][0]
         model.play(padded, call("write_file", {"path": "long", "content": "x\n" * 1200}), DONE)
+        model.server.compactions = 1  # So much text does not fit the window.
         model.requests.clear()
         await daemon.run("attack")
         await daemon.until(lambda: model.results() if len(model.requests) == 3 else None)
