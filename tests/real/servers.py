@@ -12,7 +12,6 @@ import json
 import os
 import socket
 import subprocess
-import threading
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -34,6 +33,8 @@ HARMONY = HERE / "assets" / "harmony"
 MODEL = "scripted"
 START_SECONDS = 240.0
 STOP_SECONDS = 20.0
+IDLE = 15
+"""How nice vLLM's engines are: the part that streams must get its turn beside them."""
 BLOCK = 32
 """Tokens of one block of vLLM's prefix cache, as we start it."""
 
@@ -78,27 +79,6 @@ class Server:
                 return process
         raise AssertionError(f"there is no {name} below {self.process.pid}:\n{self.tail()}")
 
-    @contextmanager
-    def slowed(self) -> Generator[None]:
-        """Let vLLM's engine run for moments only. A model this small overruns the part that streams, which then
-        sends an answer in one piece when it is over; a real one never does."""
-        engine, done = self.child("EngineCore"), threading.Event()
-
-        def pulse() -> None:
-            with suppress(psutil.NoSuchProcess):
-                while not done.wait(0.005):
-                    engine.suspend()
-                    done.wait(0.25)
-                    engine.resume()
-
-        thread = threading.Thread(target=pulse)
-        thread.start()
-        try:
-            yield
-        finally:
-            done.set()
-            thread.join()
-
     def tail(self, lines: int = 60) -> str:
         """The end of its log."""
         return "\n".join(self.log.read_text("utf-8", "replace").splitlines()[-lines:])
@@ -134,6 +114,8 @@ def vllm(model: Path, *flags: str, log: Path, window: int = 8192) -> Generator[S
     }
     line = [*command, *(part for option in options.items() for part in option), *switches, *flags]
     with _running(line, settings, log) as server:
+        for process in server.process.children(recursive=True):
+            process.nice(IDLE)
         yield server
 
 

@@ -160,13 +160,12 @@ async def test_a_limit_of_tokens_ends_an_answer(hermes: Server) -> None:
 async def test_closing_the_generator_stops_the_server(hermes: Server) -> None:
     model = pool(hermes.url)
     await until(lambda: is_idle(hermes))
-    with hermes.slowed():
-        stream = model.complete(request(play("loop"), max_tokens=6000))
-        async for event in stream:
-            if isinstance(event, TextDelta):
-                break
-        assert hermes.gauge("vllm:num_requests_running") == 1
-        await stream.aclose()
+    stream = model.complete(request(play("loop"), max_tokens=6000))
+    async for event in stream:
+        if isinstance(event, TextDelta):
+            break
+    assert hermes.gauge("vllm:num_requests_running") == 1
+    await stream.aclose()
     closed = asyncio.get_running_loop().time()
     await until(lambda: is_idle(hermes))
     print(f"idle {asyncio.get_running_loop().time() - closed:.2f} s after the generator was closed")
@@ -199,24 +198,15 @@ async def test_native_tools_on_a_server_without_parsers_are_a_named_error(plain:
 
 
 async def test_a_server_that_is_full_is_asked_again(plain: Server) -> None:
-    impatient, patient = pool(plain.url, retries=0), pool(plain.url, waits=(0.2,), retries=50)
-    await asyncio.gather(impatient.connect(), patient.connect())
+    patient = pool(plain.url, waits=(0.2,), retries=300)
+    await patient.connect()
     await until(lambda: is_idle(plain))
-    with plain.slowed():
-        long = impatient.complete(_untooled("loop", 6000))
-        async for event in long:
-            if isinstance(event, TextDelta):
-                break
-        with pytest.raises(ServerBusy):
-            await ask(impatient, _untooled("reply"))
-        refused = plain.gauge("vllm:admission_rejections_total")
-        waiting = asyncio.create_task(ask(patient, _untooled("reply")))
-        await until(lambda: waiting.done() or plain.gauge("vllm:admission_rejections_total") > refused)
-        await long.aclose()
-    answer, events = await asyncio.wait_for(waiting, PATIENCE)
-    assert "What shall we work on?" in answer.text
-    assert {event.code for event in events if isinstance(event, Failover)} == {"server_busy"}
-    await impatient.aclose()
+    asked = [_untooled("loop", 1500)] * 4
+    told = await asyncio.wait_for(asyncio.gather(*(ask(patient, one) for one in asked)), 3 * PATIENCE)
+    assert all(LOOP in answer.text for answer, _ in told)
+    failovers = [event for _, events in told for event in events if isinstance(event, Failover)]
+    assert {event.code for event in failovers} == {"server_busy"}
+    assert plain.gauge("vllm:admission_rejections_total") >= len(failovers)
     await patient.aclose()
 
 
@@ -227,14 +217,13 @@ async def test_a_killed_engine_hands_over_to_another_server(plain: Server, herme
     await asyncio.gather(alone.connect(), both.connect())
     await until(lambda: is_idle(plain))
     answer, events = Answer(), list[Event]()
-    with plain.slowed():
-        stream = await answered_by(plain.url, both, 3000)
-        async for event in stream:
-            answer.add(event)
-            events.append(event)
-            if isinstance(event, TextDelta) and plain.is_healthy():
-                plain.child("EngineCore").kill()
-                await until(lambda: not plain.is_healthy())
+    stream = await answered_by(plain.url, both, 6000)
+    async for event in stream:
+        answer.add(event)
+        events.append(event)
+        if isinstance(event, TextDelta) and plain.is_healthy():
+            plain.child("EngineCore").kill()
+            await until(lambda: not plain.is_healthy())
     told = [event for event in events if not isinstance(event, DELTAS)]
     failover = next((event for event in told if isinstance(event, Failover)), None)
     assert failover is not None, told
