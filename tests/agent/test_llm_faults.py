@@ -183,6 +183,17 @@ async def test_a_busy_server_is_asked_again(code: int) -> None:
     assert "later" in failover.reason
 
 
+@pytest.mark.parametrize("code", ["429", "503", '"503"'])
+async def test_a_server_that_says_in_the_stream_that_it_is_busy_is_asked_again(code: str) -> None:
+    """vLLM answers 200 and then finds its queue full."""
+    full = b'data: {"error": {"message": "later", "code": %b}}\n\ndata: [DONE]\n\n' % code.encode()
+    outcome = await run([stream([full]), GOOD])
+    assert outcome.answer.text == "All is well."
+    (failover,) = outcome.of(Failover)
+    assert failover.code == "server_busy"
+    assert "later" in failover.reason
+
+
 async def test_a_server_that_stays_busy_is_given_up() -> None:
     outcome = await run([recording("vllm-err_503_overload")] * 2)
     assert isinstance(outcome.error, ServerBusy)

@@ -49,6 +49,7 @@ _PROMPT = re.compile(r"(\d+) in the messages", re.IGNORECASE)
 _PAGE = re.compile(r"<!doctype html|<html", re.IGNORECASE)
 _TITLE = re.compile(r"<title>([^<]*)</title>", re.IGNORECASE)
 _BUSY = frozenset({408, 425, 429})
+_BUSY_CODES = frozenset({"408", "425", "429", "503"})
 _LONGEST_MESSAGE = 500
 _SHORTEST_KEY = 8
 """Characters of what may be a secret; shorter ones are such as `none` or `EMPTY`, given to servers without keys."""
@@ -68,7 +69,8 @@ def model_error(error: Exception, url: str, models: Sequence[str] = ()) -> Model
     if isinstance(error, openai.APIConnectionError):
         return _connection_error(error, url)
     if isinstance(error, openai.APIError):
-        return StreamBroken(f"{url} reported a failure in the middle of its answer: {words}", _LOG_HINT)
+        said = f"{url} reported a failure in the middle of its answer: {words}"
+        return ServerBusy(said, _BUSY_HINT) if _is_busy_report(error) else StreamBroken(said, _LOG_HINT)
     if isinstance(error, httpx2.InvalidURL):
         return EndpointUnreachable(f"{url} is no web address: {words}", "Write it like http://localhost:8001/v1.")
     return StreamBroken(f"{url} sent something unreadable: {type(error).__name__}: {words}", _LOG_HINT)
@@ -157,6 +159,13 @@ def _without_key(words: str, error: Exception) -> str:
     return words.replace(key, "(hidden)") if len(key) >= _SHORTEST_KEY else words
 
 
+def _is_busy_report(error: openai.APIError) -> bool:
+    """Whether what is reported inside a stream is a full queue: vLLM has answered 200 by the time it looks."""
+    body: Any = error.body
+    code = cast("dict[str, Any]", body).get("code") if isinstance(body, dict) else None
+    return str(code) in _BUSY_CODES
+
+
 def _number(text: str) -> float:
     """A header's number; 0 where it is none, or not a sensible one."""
     try:
@@ -167,6 +176,7 @@ def _number(text: str) -> float:
 
 
 _OVERFLOW_HINT = "Start a new session, or serve the model with a larger context."
+_BUSY_HINT = "Wait until the server is ready, or look into its log."
 _LOG_HINT = "Look into the server's log."
 _CERTIFICATE_HINT = "Name the file with its authority's certificate in SSL_CERT_FILE."
 _KEY_HINT = "Set the key of this endpoint, or check that it is still valid."
@@ -176,7 +186,7 @@ _TOOLS_HINT = "Start vLLM with --enable-auto-tool-choice and --tool-call-parser 
 def _status_error(status: int, words: str, url: str, models: Sequence[str]) -> ModelError:
     said = f"{url} answered {status}: {words}"
     if status in _BUSY or status >= 500:
-        return ServerBusy(said, "Wait until the server is ready, or look into its log.")
+        return ServerBusy(said, _BUSY_HINT)
     if status in (401, 403):
         return RequestRefused(said, _KEY_HINT)
     if "--enable-auto-tool-choice" in words:
