@@ -10,17 +10,18 @@ The grammar of one agent's turn (`?` optional, `*` any number, `|` or; the neste
     entry      = classified | planUpdated | iteration | phase | itemWithdrawn | notice | team
     iteration  = iterationStarted
     phase      = phaseStarted (answer | call | itemWithdrawn | retrieval | compacted | classified | planUpdated
-                               | notice)* phaseFinished
+                               | notice | team)* phaseFinished
     answer     = attempt* modelFinished?
     attempt    = modelStarted firstToken? (delta | finished | classified | itemWithdrawn)* failover?
     delta      = textDelta | thinkingDelta | toolCallDelta
     finished   = textFinished | thinkingFinished
-    call       = toolStarted (toolOutput | edit | question | planUpdated | notice)* toolFinished
+    call       = toolStarted (toolOutput | edit | question | planUpdated | notice | team)* toolFinished
     edit       = editProposed editResolved
     question   = asked answered
     retrieval  = retrievalProgress* retrievalResult
     notice     = budgetWarning | loopDetected | recoveryTried | steered | errorRaised
-    team       = subAgentStarted subAgentFinished | council*
+    team       = subAgentStarted subAgentFinished | council | sharedUpdated
+    council    = councilProposal | councilCritique | councilRevision | councilDecision
 
 `modelNotice` and `endpointStatus` may stand anywhere in a phase. Phases do not nest: `phaseStarted` is followed by the
 `phaseFinished` of the same phase. An item (one text, thought or
@@ -40,7 +41,9 @@ import msgspec
 from agentic.change import Outcome
 from agentic.task import Domain, Mode, Route, StopReason
 
-Phase = Literal["triage", "context", "retrieval", "compaction", "model", "tools", "reflection"]
+Phase = Literal[
+    "triage", "context", "retrieval", "compaction", "model", "tools", "delegation", "deliberation", "reflection"
+]
 ToolKind = Literal["read", "edit", "delete", "move", "search", "execute", "think", "fetch", "other"]
 StepStatus = Literal["pending", "in_progress", "completed", "failed"]
 OptionKind = Literal["allow_once", "allow_always", "reject_once", "reject_always", "answer"]
@@ -90,6 +93,14 @@ class Usage(msgspec.Struct, frozen=True, rename="camel"):
     completion: int | None = None
     reasoning: int | None = None
     computed: bool = False
+
+
+class Shared(msgspec.Struct, frozen=True, rename="camel"):
+    """One thing that agents of a turn know together, and which of them it comes from."""
+
+    kind: Literal["fact", "decision", "file", "step"]
+    text: str
+    by: str
 
 
 class Metrics(msgspec.Struct, frozen=True, rename="camel"):
@@ -186,11 +197,15 @@ class RetrievalResult(_Event, frozen=True, tag="retrievalResult"):
 
 
 class Compacted(_Event, frozen=True, tag="compacted"):
-    """Old turns were made shorter. Token counts are estimates unless `exact`."""
+    """Old turns were made shorter. Token counts are estimates unless `exact`.
+
+    `by`: outputs (tool outputs shrank), summary (the model summed old turns up), dropped (old exchanges are gone).
+    """
 
     before: int
     after: int
     exact: bool = False
+    by: Literal["outputs", "summary", "dropped"] = "outputs"
 
 
 class ModelStarted(_Event, frozen=True, tag="modelStarted"):
@@ -382,12 +397,14 @@ class Answered(_Event, frozen=True, tag="answered"):
 
 
 class SubAgentStarted(_Event, frozen=True, tag="subAgentStarted"):
-    """A sub-agent begins a part of the task."""
+    """Another agent begins: a sub-agent with a part of the task, or a member of a council. Its own events follow,
+    under its name, from its `turnStarted` to its `turnFinished`."""
 
     name: str
     text: str
     priority: int
     depends_on: list[str] = []
+    role: Literal["worker", "resolver", "member", "candidate"] = "worker"
 
 
 class SubAgentFinished(_Event, frozen=True, tag="subAgentFinished"):
@@ -396,6 +413,13 @@ class SubAgentFinished(_Event, frozen=True, tag="subAgentFinished"):
     name: str
     stop_reason: StopReason
     summary: str
+    files: list[str] = []
+
+
+class SharedUpdated(_Event, frozen=True, tag="sharedUpdated"):
+    """What the agents of this turn now know together, whole, in the order in which it came."""
+
+    items: list[Shared]
 
 
 class CouncilProposal(_Event, frozen=True, tag="councilProposal"):
@@ -424,12 +448,13 @@ class CouncilRevision(_Event, frozen=True, tag="councilRevision"):
 
 
 class CouncilDecision(_Event, frozen=True, tag="councilDecision"):
-    """The council's ranking, best first, with the dissent it recorded."""
+    """The council's ranking, best first, with the dissent it recorded; `scores` from 0 to 1 by role or candidate."""
 
     council: str
     ranking: list[str]
     reason: str
     dissent: list[str] = []
+    scores: dict[str, float] = {}
 
 
 class BudgetWarning(_Event, frozen=True, tag="budgetWarning"):
@@ -506,6 +531,7 @@ Event = (
     | Answered
     | SubAgentStarted
     | SubAgentFinished
+    | SharedUpdated
     | CouncilProposal
     | CouncilCritique
     | CouncilRevision

@@ -15,8 +15,21 @@ MODES: tuple[Mode, ...] = ("plan", "ask", "accept-edits", "auto")
 
 Domain = Literal["coding", "general", "research", "data"]
 Route = Literal["reply", "work"]
-StopReason = Literal["end_turn", "max_tokens", "max_iterations", "max_time", "refusal", "cancelled", "loop", "error"]
-"""Why a turn ended. `end_turn`: the model said it is done."""
+StopReason = Literal[
+    "end_turn",
+    "max_tokens",
+    "max_iterations",
+    "max_time",
+    "max_budget",
+    "refusal",
+    "cancelled",
+    "loop",
+    "no_progress",
+    "context_exhausted",
+    "error",
+]
+"""Why a turn ended. `end_turn`: the model said it is done. `max_budget`: tokens, money or tool calls are used up.
+`context_exhausted`: the conversation could not be made to fit the window any more."""
 
 
 TITLE_LENGTH = 80
@@ -51,6 +64,44 @@ class Limits:
     command_seconds: float = 120.0
     answer_tokens: int = 16_384
     """The most tokens of one answer; less where the window leaves less."""
+    tool_calls: int = 300
+    tokens: int | None = None
+    """Prompt and answer tokens of all requests, those of sub-agents and councils included; None: no limit."""
+    cost: float | None = None
+    """In the currency of the prices, sub-agents included; None: no limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class TeamRules:
+    """When a task is cut into parts, and what each sub-agent may use."""
+
+    above: float = 0.7
+    """The complexity above which a task is cut into subtasks; 1 or more: only when the model asks for it."""
+    agents: int = 4
+    """Sub-agents at work at once."""
+    subtasks: int = 5
+    """Subtasks at most; at least two."""
+    iterations: int = 10
+    seconds: float = 300.0
+    """Of one sub-agent."""
+
+
+CouncilUse = Literal["asked", "auto"]
+"""asked: on request only. auto: also when triage finds a task complex and is not sure of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CouncilRules:
+    """Who deliberates, and when."""
+
+    roles: tuple[str, ...] = ("architect", "developer", "tester")
+    use: CouncilUse = "auto"
+    below: float = 0.5
+    """Triage's confidence below which a complex task is deliberated on, with `auto`."""
+    candidates: int = 3
+    """Competing patches of a contest."""
+    check: str = ""
+    """The shell command that scores a patch, run in a copy of the workspace; empty: what most candidates ran."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,3 +143,9 @@ class Task:
     """The selected text with its place, as one block; empty when nothing is selected."""
     prices: Prices | None = None
     """None where nobody has said what tokens cost."""
+    team: TeamRules = field(default_factory=TeamRules)
+    council: CouncilRules = field(default_factory=CouncilRules)
+    deliberate: Literal["", "plan", "patch"] = ""
+    """What the user wants a council for: a plan before the work begins, or the best of several patches."""
+    instructions: str = ""
+    """The user's own standing instructions, from their settings."""

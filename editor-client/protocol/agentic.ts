@@ -132,7 +132,7 @@ export interface Classified {
   agent: string;
 }
 
-/** Old turns were made shorter. Token counts are estimates unless `exact`. */
+/** Old turns were made shorter. Token counts are estimates unless `exact`. `by`: outputs (tool outputs shrank), summary (the model summed old turns up), dropped (old exchanges are gone). */
 export interface Compacted {
   kind: "compacted";
   /** The event's place in its session, gapless. */
@@ -140,6 +140,7 @@ export interface Compacted {
   before: number;
   after: number;
   exact: boolean;
+  by: "dropped" | "outputs" | "summary";
   sessionId: string;
   turnId: string;
   agent: string;
@@ -159,7 +160,7 @@ export interface CouncilCritique {
   agent: string;
 }
 
-/** The council's ranking, best first, with the dissent it recorded. */
+/** The council's ranking, best first, with the dissent it recorded; `scores` from 0 to 1 by role or candidate. */
 export interface CouncilDecision {
   kind: "councilDecision";
   /** The event's place in its session, gapless. */
@@ -168,6 +169,7 @@ export interface CouncilDecision {
   ranking: string[];
   reason: string;
   dissent: string[];
+  scores: Record<string, number>;
   sessionId: string;
   turnId: string;
   agent: string;
@@ -459,7 +461,7 @@ export interface PhaseFinished {
   kind: "phaseFinished";
   /** The event's place in its session, gapless. */
   seq: number;
-  phase: "compaction" | "context" | "model" | "reflection" | "retrieval" | "tools" | "triage";
+  phase: "compaction" | "context" | "delegation" | "deliberation" | "model" | "reflection" | "retrieval" | "tools" | "triage";
   seconds: number;
   sessionId: string;
   turnId: string;
@@ -471,7 +473,7 @@ export interface PhaseStarted {
   kind: "phaseStarted";
   /** The event's place in its session, gapless. */
   seq: number;
-  phase: "compaction" | "context" | "model" | "reflection" | "retrieval" | "tools" | "triage";
+  phase: "compaction" | "context" | "delegation" | "deliberation" | "model" | "reflection" | "retrieval" | "tools" | "triage";
   sessionId: string;
   turnId: string;
   agent: string;
@@ -628,6 +630,24 @@ export interface SessionsResult {
   sessions: SessionSummary[];
 }
 
+/** One thing that agents of a turn know together, and which of them it comes from. */
+export interface Shared {
+  kind: "decision" | "fact" | "file" | "step";
+  text: string;
+  by: string;
+}
+
+/** What the agents of this turn now know together, whole, in the order in which it came. */
+export interface SharedUpdated {
+  kind: "sharedUpdated";
+  /** The event's place in its session, gapless. */
+  seq: number;
+  items: Shared[];
+  sessionId: string;
+  turnId: string;
+  agent: string;
+}
+
 /** The tokens per second of so many requests in flight, in sum. */
 export interface SpeedReport {
   requests: number;
@@ -664,14 +684,15 @@ export interface SubAgentFinished {
   /** The event's place in its session, gapless. */
   seq: number;
   name: string;
-  stopReason: "cancelled" | "end_turn" | "error" | "loop" | "max_iterations" | "max_time" | "max_tokens" | "refusal";
+  stopReason: "cancelled" | "context_exhausted" | "end_turn" | "error" | "loop" | "max_budget" | "max_iterations" | "max_time" | "max_tokens" | "no_progress" | "refusal";
   summary: string;
+  files: string[];
   sessionId: string;
   turnId: string;
   agent: string;
 }
 
-/** A sub-agent begins a part of the task. */
+/** Another agent begins: a sub-agent with a part of the task, or a member of a council. Its own events follow, under its name, from its `turnStarted` to its `turnFinished`. */
 export interface SubAgentStarted {
   kind: "subAgentStarted";
   /** The event's place in its session, gapless. */
@@ -680,6 +701,7 @@ export interface SubAgentStarted {
   text: string;
   priority: number;
   dependsOn: string[];
+  role: "candidate" | "member" | "resolver" | "worker";
   sessionId: string;
   turnId: string;
   agent: string;
@@ -818,7 +840,7 @@ export interface TurnFinished {
   kind: "turnFinished";
   /** The event's place in its session, gapless. */
   seq: number;
-  stopReason: "cancelled" | "end_turn" | "error" | "loop" | "max_iterations" | "max_time" | "max_tokens" | "refusal";
+  stopReason: "cancelled" | "context_exhausted" | "end_turn" | "error" | "loop" | "max_budget" | "max_iterations" | "max_time" | "max_tokens" | "no_progress" | "refusal";
   summary: string;
   metrics: Metrics;
   files: string[];
@@ -906,6 +928,7 @@ export type Event =
   | Answered
   | SubAgentStarted
   | SubAgentFinished
+  | SharedUpdated
   | CouncilProposal
   | CouncilCritique
   | CouncilRevision

@@ -22,7 +22,7 @@ from agentic.disk.workspace import DiskWorkspace
 from agentic.errors import Refusal
 from agentic.merge import merge, place
 from agentic.ports.store import Intent
-from agentic.ports.workspace import Command, Entry, Exit, Match, Output
+from agentic.ports.workspace import Checkout, Command, Entry, Exit, Match, Output, Problem
 from agentic.safety.paths import Roots
 from agentic_server.editor_edits import SETTLE_SECONDS, Sent, closed_file_edit, same_text, send, send_and_watch
 from agentic_server.editor_port import EditorClient, OpenDocument
@@ -148,6 +148,12 @@ class EditorWorkspace:
 
     async def unsaved(self) -> list[str]:
         return [file.path for file in await self._unsaved()]
+
+    async def problems(self, paths: Sequence[str]) -> Sequence[Problem] | Refusal:
+        return await self._disk.problems(paths)
+
+    async def check_out(self) -> Checkout | Refusal:
+        return await self._disk.check_out()
 
     def run(self, command: Command) -> AsyncGenerator[Output | Exit | Refusal]:
         return self._disk.run(command)

@@ -19,7 +19,7 @@ from agentic.disk.process import Commands
 from agentic.disk.search import search
 from agentic.errors import Refusal
 from agentic.merge import merge
-from agentic.ports.workspace import MAX_FILE_BYTES, Command, Entry, Exit, Match, Output
+from agentic.ports.workspace import MAX_FILE_BYTES, Checkout, Command, Entry, Exit, Match, Output, Problem
 from agentic.safety.paths import Resolved, Roots, check_again
 
 _ATTEMPTS = 3
@@ -86,6 +86,12 @@ class DiskWorkspace:
 
     async def unsaved(self) -> list[str]:
         return []
+
+    async def problems(self, paths: Sequence[str]) -> Sequence[Problem] | Refusal:
+        return Refusal("not_supported", "Nobody can tell the problems here.", "Run the project's checks instead.")
+
+    async def check_out(self) -> Checkout | Refusal:
+        return Refusal("io_error", "Copies of the workspace are not made yet.", "Do without.")
 
     async def run(self, command: Command) -> AsyncGenerator[Output | Exit | Refusal]:
         cwd = self._folder(command.cwd)

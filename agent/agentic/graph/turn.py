@@ -13,6 +13,7 @@ from agentic.control.triage import Classification
 from agentic.events import Event, ItemWithdrawn, Metrics, Origin, Phase, PhaseFinished, PhaseStarted, PlanStep
 from agentic.graph.window import PromptWindow
 from agentic.ports.asker import Asker
+from agentic.ports.code_index import CodeIndex, NoIndex
 from agentic.ports.model import Answer, Model, ToolCall
 from agentic.ports.store import Store
 from agentic.ports.workspace import Workspace
@@ -27,6 +28,7 @@ class Ports:
     workspace: Workspace
     asker: Asker
     store: Store
+    index: CodeIndex = field(default_factory=NoIndex)
 
 
 @dataclass(slots=True)

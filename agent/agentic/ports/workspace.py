@@ -63,6 +63,39 @@ class Exit:
     timed_out: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What a language server, a compiler or a parser says about a place; lines and columns count from 1."""
+
+    path: str
+    line: int
+    message: str
+    severity: Literal["error", "warning", "information", "hint"] = "error"
+    source: str = ""
+    column: int = 1
+
+
+class Checkout(Protocol):
+    """A private copy of the workspace's files on disk, in which commands run without touching the workspace.
+
+    Close it in the end: the copy is removed, and what still runs in it is killed.
+    """
+
+    async def write(self, path: str, text: str | None) -> Refusal | None:
+        """Put this text into the copy's file; None removes it."""
+        ...
+
+    def run(self, command: Command) -> AsyncGenerator[Output | Exit | Refusal]:
+        """Run a command in the copy; as `Workspace.run`."""
+        ...
+
+    async def changes(self) -> dict[str, str | None]:
+        """The text files that commands have changed, made or removed (None) since they were last asked for."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+
 class Workspace(Protocol):
     """The user's files and commands."""
 
@@ -106,12 +139,55 @@ class Workspace(Protocol):
         """Paths whose text, as the user sees it, a command does not see: it is not saved."""
         ...
 
+    async def problems(self, paths: Sequence[str]) -> Sequence[Problem] | Refusal:
+        """What is wrong in these files (none given: in all that are open or were changed), by the best source there is.
+
+        Refuses: not_supported (nobody can tell), outside_workspace.
+        """
+        ...
+
+    async def check_out(self) -> Checkout | Refusal:
+        """A private copy of the files as the user sees them. Refuses: io_error, too_large."""
+        ...
+
     def run(self, command: Command) -> AsyncGenerator[Output | Exit | Refusal]:
         """Run a command and stream what it prints; `Exit` comes last, or a single `Refusal`.
 
         Closing the generator, or cancelling its task, kills the command and everything it started.
         """
         ...
+
+
+class MemoryCheckout:
+    """The double of a copy: a workspace of its own. `effects` maps a command's text to the files that it writes."""
+
+    def __init__(self, workspace: MemoryWorkspace, effects: dict[str, dict[str, str | None]] | None = None) -> None:
+        self.workspace = workspace
+        self.effects = effects or {}
+        self._changed: dict[str, str | None] = {}
+        self.closed = False
+
+    async def write(self, path: str, text: str | None) -> Refusal | None:
+        if text is None:
+            self.workspace.files.pop(path, None)
+        else:
+            self.workspace.files[path] = text
+            self.workspace.versions.setdefault(path, 1)
+        return None
+
+    async def run(self, command: Command) -> AsyncGenerator[Output | Exit | Refusal]:
+        for path, text in self.effects.get(command.text, {}).items():
+            await self.write(path, text)
+            self._changed[path] = text
+        async for output in self.workspace.run(command):
+            yield output
+
+    async def changes(self) -> dict[str, str | None]:
+        changed, self._changed = self._changed, {}
+        return changed
+
+    async def aclose(self) -> None:
+        self.closed = True
 
 
 class MemoryWorkspace:
@@ -121,6 +197,11 @@ class MemoryWorkspace:
         self.files = dict(files)
         self.commands = commands or {}
         self.versions = dict.fromkeys(files, 1)
+        self.found: list[Problem] = []
+        """What `problems` answers, for any files."""
+        self.effects: dict[str, dict[str, str | None]] = {}
+        """What commands write into a copy."""
+        self.checkouts: list[MemoryCheckout] = []
 
     @property
     def roots(self) -> Sequence[str]:
@@ -184,6 +265,13 @@ class MemoryWorkspace:
 
     async def unsaved(self) -> list[str]:
         return []
+
+    async def problems(self, paths: Sequence[str]) -> Sequence[Problem] | Refusal:
+        return [problem for problem in self.found if not paths or problem.path in paths]
+
+    async def check_out(self) -> Checkout | Refusal:
+        self.checkouts.append(MemoryCheckout(MemoryWorkspace(self.files, self.commands), self.effects))
+        return self.checkouts[-1]
 
     async def run(self, command: Command) -> AsyncGenerator[Output | Exit | Refusal]:
         if command.text not in self.commands:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar, cast
 
 import msgspec
@@ -11,8 +11,10 @@ import msgspec
 from agentic.errors import Refusal
 from agentic.events import Event, Origin, PlanStep, ToolKind
 from agentic.ports.asker import Asker
+from agentic.ports.code_index import CodeIndex, NoIndex
 from agentic.ports.model import ToolSpec
 from agentic.ports.store import Store
+from agentic.ports.team import Team
 from agentic.ports.workspace import Workspace
 from agentic.task import Task
 
@@ -33,6 +35,11 @@ class ToolContext:
     """Path to the version that was last shown to the model."""
     plan: list[PlanStep]
     """The plan as it now stands; `update_plan` replaces its content."""
+    index: CodeIndex = field(default_factory=NoIndex)
+    team: Team | None = None
+    """Who works on subtasks; None for a sub-agent, which does its part alone."""
+    max_chars: int = 50_000
+    """Characters of a result at most, so that one result does not fill the model's window."""
     approval: Literal["ask", "allow"] = "ask"
     """What policy says of the call at hand; the door sets it, and a tool that has effects asks unless it is `allow`."""
 

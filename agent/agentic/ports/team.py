@@ -1,0 +1,69 @@
+"""The team port: other agents that work on parts of a task, each on its own view of the workspace."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+
+from agentic.change import Change
+from agentic.task import StopReason
+
+
+class Subtask(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One part of a task. `depends_on` names others that must be finished before; the lower `priority`, the sooner."""
+
+    name: str
+    text: str
+    depends_on: list[str] = []
+    priority: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What came of one sub-agent. `summary` is its last word; `files` are those that it changed in its view."""
+
+    name: str
+    stop_reason: StopReason
+    summary: str
+    files: tuple[str, ...] = ()
+
+    @property
+    def succeeded(self) -> bool:
+        return self.stop_reason == "end_turn"
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Two agents changed the same place in different ways, and nobody could join them: `kept` is in, `left` is not."""
+
+    path: str
+    line: int
+    kept: str
+    left: str
+    diff: str = ""
+    """What was left out, as a unified diff."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delegated:
+    """The sub-agents' work joined: one change for each file, against the workspace as it was."""
+
+    reports: Sequence[Report]
+    changes: Sequence[Change]
+    conflicts: Sequence[Conflict] = ()
+
+
+class Team(Protocol):
+    """Whoever works on subtasks."""
+
+    async def delegate(self, call: str, subtasks: Sequence[Subtask]) -> Delegated:
+        """Work on all of them, as many at once as is allowed, and join what came of it.
+
+        `call` is the id of the tool call that asked for it. The subtasks have been checked: two or more, names
+        apart, dependencies known and without a cycle. Nothing is applied to the workspace. A sub-agent that fails is
+        in the reports; cancelling the task ends all of them.
+        """
+        ...
