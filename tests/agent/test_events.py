@@ -31,6 +31,8 @@ def values(hint: Any) -> st.SearchStrategy[Any]:
     """Values of a type, with every field of a struct varied and only the numbers that JSON has."""
     if hint is float:
         return st.floats(allow_nan=False, allow_infinity=False)
+    if get_origin(hint) is dict:
+        return st.dictionaries(*(values(part) for part in get_args(hint)))
     if hasattr(hint, "__struct_fields__"):
         return st.builds(hint, **{name: values(inner) for name, inner in get_type_hints(hint).items()})
     if get_origin(hint) is list:
