@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import cast
 
-import msgspec
 from langchain_core.runnables import RunnableConfig
 from langgraph.errors import GraphRecursionError
 
@@ -28,12 +26,11 @@ from agentic.events import (
     EditResolved,
     ErrorRaised,
     Event,
-    IterationStarted,
-    ToolStarted,
     TurnFinished,
     TurnStarted,
 )
 from agentic.graph.build import ENTRY_AND_EXIT, Graph, compiled
+from agentic.graph.meter import Meter
 from agentic.graph.turn import Ports, Turn, TurnEnded
 from agentic.graph.window import PromptWindow
 from agentic.task import StopReason, Task, title_of
@@ -48,11 +45,9 @@ class Run:
         self.task = task
         self._resume = resume
         history = History(ports.store, task.session, task.turn, load("system"))
-        self._turn = Turn(task, ports, history, PromptWindow(ports.model, history))
+        self._turn = Turn(task, ports, history, PromptWindow(ports.model, history), meter=Meter(task.prices))
         self._events = self._play()
         self._state: TurnState = fresh()
-        self._iterations = 0
-        self._calls = 0
 
     def __aiter__(self) -> AsyncGenerator[Event]:
         return self._events
@@ -95,7 +90,7 @@ class Run:
             log.exception("the turn %s broke", task.turn)
             turn.summary = f"A defect of Agentic ended the turn: {type(error).__name__}: {error}"
             yield ErrorRaised(**turn.origin, code="internal", message=turn.summary, hint="The log has the details.")
-        yield self._finished(stop)
+        yield turn.finished(stop)
 
     async def _graph_events(self) -> AsyncGenerator[Event]:
         """What the nodes emit. LangGraph's own stream takes a token through five rounds of the event loop, this one."""
@@ -132,30 +127,10 @@ class Run:
         return self._state
 
     def _count(self, event: Event) -> None:
-        """Keep the figures that the turn's end tells; from events, so that a cut-off turn tells them too."""
-        match event:
-            case IterationStarted():
-                self._iterations += 1
-            case ToolStarted():
-                self._calls += 1
-            case EditResolved(outcome="applied") if event.path not in self._turn.files:
-                self._turn.files.append(event.path)
-            case _:
-                pass
-
-    def _finished(self, stop: StopReason) -> TurnFinished:
+        """Keep what the turn's end tells; from events, so that a cut-off turn tells it too."""
         turn = self._turn
-        turn.listening = False
-        spent, prices = turn.metrics, self.task.prices
-        cost = prices and prices.cost(spent.prompt_tokens, spent.cached_tokens, spent.completion_tokens)
-        metrics = msgspec.structs.replace(
-            spent,
-            cost=cost,
-            seconds=round(time.monotonic() - turn.started, 3),
-            iterations=self._iterations,
-            tool_calls=self._calls,
-        )
-        return TurnFinished(**turn.origin, stop_reason=stop, summary=turn.summary, metrics=metrics, files=turn.files)
+        if isinstance(event, EditResolved) and event.outcome == "applied" and event.agent == turn.agent:
+            turn.files += [event.path] if event.path not in turn.files else []
 
 
 def run(task: Task, ports: Ports) -> Run:

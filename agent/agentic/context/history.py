@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from agentic import json_text
 from agentic.ports.model import Answer, Message
-from agentic.ports.store import Store
+from agentic.ports.store import MessageLog
 
 COMPACTION = "compaction"
 """The role of a logged compaction point: no message, but what became of those before it."""
@@ -22,7 +22,7 @@ INTERRUPTED = "Interrupted: it is not known whether this call took effect. Look 
 class History:
     """One session's messages, the system message first."""
 
-    def __init__(self, store: Store, session: str, turn: str, system: str) -> None:
+    def __init__(self, store: MessageLog, session: str, turn: str, system: str) -> None:
         self._store = store
         self._session = session
         self._turn = turn

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from langgraph.runtime import Runtime
 
-from agentic.context.history import INTERRUPTED
 from agentic.context.layout import task_message
 from agentic.context.prompts import load, render
 from agentic.control import state as control
@@ -25,12 +23,11 @@ from agentic.events import (
     RecoveryTried,
     Steered,
 )
+from agentic.graph.calls import run_calls
 from agentic.graph.streaming import TriageView, ask
 from agentic.graph.turn import Turn, TurnEnded
 from agentic.ports.model import Answer
-from agentic.tools.base import ToolContext
 from agentic.tools.registry import tool_specs
-from agentic.tools.runtime import run_call
 
 Work = Callable[[TurnState, Turn], Awaitable[TurnState]]
 
@@ -103,6 +100,7 @@ async def act(state: TurnState, turn: Turn) -> TurnState:
     """One iteration: an answer from the model, unless one waits, and the calls it makes."""
     state = {**state, "iteration": state["iteration"] + 1}
     turn.emit(IterationStarted(**turn.origin, number=state["iteration"], limit=turn.task.limits.iterations))
+    turn.meter.add_iteration()
     if not turn.pending:
         _deliver(turn)
         with turn.phase("model"):
@@ -110,7 +108,7 @@ async def act(state: TurnState, turn: Turn) -> TurnState:
         state = _take(state, turn, answer, answer.text)
     if turn.pending:
         with turn.phase("tools"):
-            state = await _run_calls(state, turn)
+            state = await run_calls(state, turn)
     return state
 
 
@@ -212,33 +210,6 @@ def _deliver(turn: Turn) -> None:
         text = turn.inbox.pop(0)
         turn.history.add_user(text)
         turn.emit(Steered(**turn.origin, text=text))
-
-
-async def _run_calls(state: TurnState, turn: Turn) -> TurnState:
-    """Run the waiting calls in order; those that a cancellation leaves over are withdrawn."""
-    context = ToolContext(
-        workspace=turn.ports.workspace,
-        asker=turn.ports.asker,
-        store=turn.ports.store,
-        task=turn.task,
-        origin=turn.origin,
-        emit=turn.emit,
-        seen=turn.seen,
-        plan=turn.plan,
-    )
-    try:
-        while turn.pending:
-            call = turn.pending.pop(0)
-            try:
-                result = await run_call(call, context)
-            except asyncio.CancelledError:
-                turn.history.add_result(call.server_id, INTERRUPTED)
-                raise
-            turn.history.add_result(call.server_id, result.text)
-            state = control.after_call(state, call.name, call.arguments, result.text)
-    finally:
-        turn.drop_pending("Not run: the turn was ended by the user or by its time limit.")
-    return state
 
 
 def _recover(state: TurnState, turn: Turn, decision: Recover) -> None:

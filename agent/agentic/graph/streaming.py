@@ -62,7 +62,7 @@ async def _stream(turn: Turn, view: View) -> Answer:
                 turn.emit(event)
             if answer.text:
                 turn.history.add_answer(answer, with_calls=False)
-    turn.count(answer)
+    turn.meter.count(answer)
     turn.window.told(answer.usage, held)
     turn.history.add_answer(answer)
     return answer

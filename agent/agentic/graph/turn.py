@@ -1,4 +1,4 @@
-"""A running turn: what the nodes share beside the small checkpointed state. It lives in LangGraph's runtime context."""
+"""An agent's running turn: what the nodes share beside the small checkpointed state. LangGraph's runtime context."""
 
 from __future__ import annotations
 
@@ -8,16 +8,21 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
+import msgspec
+
 from agentic.context.history import History
 from agentic.control.triage import Classification
-from agentic.events import Event, ItemWithdrawn, Metrics, Origin, Phase, PhaseFinished, PhaseStarted, PlanStep
+from agentic.events import Event, ItemWithdrawn, Origin, Phase, PhaseFinished, PhaseStarted, PlanStep, TurnFinished
+from agentic.graph.meter import Meter
 from agentic.graph.window import PromptWindow
 from agentic.ports.asker import Asker
 from agentic.ports.code_index import CodeIndex, NoIndex
-from agentic.ports.model import Answer, Model, ToolCall
+from agentic.ports.model import Model, ToolCall
 from agentic.ports.store import Store
+from agentic.ports.team import Team
 from agentic.ports.workspace import Workspace
 from agentic.task import StopReason, Task
+from agentic.team.agent import Ran
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +38,7 @@ class Ports:
 
 @dataclass(slots=True)
 class Turn:
-    """One turn's live objects. `emit` hands an event to whoever reads the run; it never blocks."""
+    """One agent's live objects. `emit` hands an event to whoever reads the run; it never blocks."""
 
     task: Task
     ports: Ports
@@ -54,16 +59,23 @@ class Turn:
     classification: Classification | None = None
     summary: str = ""
     """The last thing said to the user."""
-    metrics: Metrics = field(default_factory=Metrics)
+    agent: str = "main"
+    meter: Meter = field(default_factory=Meter)
+    team: Team | None = None
+    """Who works on subtasks; None for an agent that is itself such a worker."""
+    told: set[str] = field(default_factory=set[str])
+    """Rules files that the model has been given."""
+    commands: list[Ran] = field(default_factory=list[Ran])
+    """The commands that came to their end."""
+    temperature: float | None = None
+    """Of the next answers; None: the setting's."""
     started: float = field(default_factory=time.monotonic)
     cancelled: bool = False
     _scope: asyncio.Timeout | None = None
-    _cacheable: int = 0
-    """Prompt tokens of the answers whose part in the server's cache is known."""
 
     @property
     def origin(self) -> Origin:
-        return Origin(session_id=self.task.session, turn_id=self.task.turn, agent="main")
+        return Origin(session_id=self.task.session, turn_id=self.task.turn, agent=self.agent)
 
     def cancel(self) -> None:
         """End the turn now; what runs is cancelled at its next await. Can be repeated."""
@@ -97,25 +109,13 @@ class Turn:
         finally:
             self.emit(PhaseFinished(**self.origin, phase=phase, seconds=round(time.monotonic() - began, 6)))
 
-    def count(self, answer: Answer) -> None:
-        """Add an answer's figures to the turn's metrics."""
-        old, usage = self.metrics, answer.usage
-        streaming = answer.seconds - (answer.first_token_seconds or 0.0)
-        completion = usage.completion or 0
-        if usage.cached is not None:
-            self._cacheable += usage.prompt or 0
-        rate = completion / streaming if completion and streaming > 0.01 else old.tokens_per_second
-        self.metrics = Metrics(
-            model_calls=old.model_calls + 1,
-            prompt_tokens=old.prompt_tokens + (usage.prompt or 0),
-            cached_tokens=old.cached_tokens + (usage.cached or 0),
-            completion_tokens=old.completion_tokens + completion,
-            reasoning_tokens=old.reasoning_tokens + (usage.reasoning or 0),
-            first_token_seconds=old.first_token_seconds or answer.first_token_seconds,
-            tokens_per_second=round(rate, 1) if rate is not None else None,
-            hit_share=round((old.cached_tokens + (usage.cached or 0)) / self._cacheable, 4)
-            if self._cacheable
-            else None,
+    def finished(self, stop: StopReason) -> TurnFinished:
+        """The event that ends this agent's turn."""
+        self.listening = False
+        seconds = round(time.monotonic() - self.started, 3)
+        metrics = msgspec.structs.replace(self.meter.metrics, cost=self.meter.cost, seconds=seconds)
+        return TurnFinished(
+            **self.origin, stop_reason=stop, summary=self.summary, metrics=metrics, files=list(self.files)
         )
 
     def drop_pending(self, why: str) -> None:

@@ -60,7 +60,19 @@ class LoggedEvent:
     body: bytes
 
 
-class Store(Protocol):
+class MessageLog(Protocol):
+    """Where a conversation is kept."""
+
+    def add_message(self, session: str, turn: str, message: Message) -> None:
+        """Append a message to the conversation, whole, reasoning included. Never blocks."""
+        ...
+
+    async def messages(self, session: str) -> list[tuple[str, Message]]:
+        """The conversation so far as (turn, message), in order. :raises UnknownSession:"""
+        ...
+
+
+class Store(MessageLog, Protocol):
     """The log of all sessions of this user."""
 
     async def open_session(self, session: str, title: str, workspace: Sequence[str]) -> None:
@@ -91,14 +103,6 @@ class Store(Protocol):
 
     async def events(self, session: str, since: int = 0) -> list[LoggedEvent]:
         """The events after `since`, in order. :raises UnknownSession:"""
-        ...
-
-    def add_message(self, session: str, turn: str, message: Message) -> None:
-        """Append a message to the conversation, whole, reasoning included. Never blocks."""
-        ...
-
-    async def messages(self, session: str) -> list[tuple[str, Message]]:
-        """The conversation so far as (turn, message), in order. :raises UnknownSession:"""
         ...
 
     async def sessions(self, limit: int = 100) -> list[SessionInfo]:

@@ -46,10 +46,12 @@ class ToolContext:
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """What the model reads. The call failed when `code` is set."""
+    """What the model reads. The call failed when `code` is set. `command` and `exit_code`: what came to its end."""
 
     text: str
     code: str = ""
+    command: str = ""
+    exit_code: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,7 +135,7 @@ def _result(end: Exit, printed: Printed, command: Command) -> ToolResult:
     if end.timed_out:
         step = f"Give more `seconds` (at most {MAX_SECONDS:g}) or do less at once."
         return ToolResult(f"{text}[Killed: it ran longer than {command.seconds:g} s. {step}]", "timeout")
-    return ToolResult(f"{text}[exit code {end.code}]")
+    return ToolResult(f"{text}[exit code {end.code}]", command=command.text, exit_code=end.code)
 
 
 def title(arguments: RunCommand) -> str:

@@ -96,7 +96,7 @@ async def _run(call: ToolCall, runnable: _Runnable, context: ToolContext) -> Too
         if verdict == "deny":
             return refused(_denied(tool, context))
         result = await tool.run(replace(context, approval=verdict), call.id, arguments)
-        return ToolResult(clip(result.text, MAX_CHARS), result.code)
+        return replace(result, text=clip(result.text, MAX_CHARS))
     except AgenticError as error:
         _logger.warning("the tool %s failed: %s", tool.name, error)
         return refused(Refusal(error.code, str(error), error.hint))

@@ -1,0 +1,50 @@
+"""An answer's tool calls, run in their order."""
+
+from __future__ import annotations
+
+import asyncio
+
+from agentic.context.history import INTERRUPTED
+from agentic.control import state as control
+from agentic.control.state import TurnState
+from agentic.graph.turn import Turn
+from agentic.team.agent import Ran
+from agentic.tools.base import ToolContext
+from agentic.tools.runtime import run_call
+
+
+async def run_calls(state: TurnState, turn: Turn) -> TurnState:
+    """Run the calls that wait; those that a cancellation leaves over are withdrawn."""
+    context = tool_context(turn)
+    try:
+        while turn.pending:
+            call = turn.pending.pop(0)
+            turn.meter.add_call()
+            try:
+                result = await run_call(call, context)
+            except asyncio.CancelledError:
+                turn.history.add_result(call.server_id, INTERRUPTED)
+                raise
+            turn.history.add_result(call.server_id, result.text)
+            if result.exit_code is not None:
+                turn.commands.append(Ran(result.command, result.exit_code))
+            state = control.after_call(state, call.name, call.arguments, result.text)
+    finally:
+        turn.drop_pending("Not run: the turn was ended by the user or by its time limit.")
+    return state
+
+
+def tool_context(turn: Turn) -> ToolContext:
+    """What a call of this agent may touch."""
+    return ToolContext(
+        workspace=turn.ports.workspace,
+        asker=turn.ports.asker,
+        store=turn.ports.store,
+        task=turn.task,
+        origin=turn.origin,
+        emit=turn.emit,
+        seen=turn.seen,
+        plan=turn.plan,
+        index=turn.ports.index,
+        team=turn.team,
+    )
