@@ -21,8 +21,9 @@ from agentic.disk.search import search
 from agentic.disk.workspace import DiskWorkspace
 from agentic.errors import Refusal
 from agentic.merge import merge, place
+from agentic.ports.problems import Problems
 from agentic.ports.store import Intent
-from agentic.ports.workspace import Checkout, Command, Entry, Exit, Match, Output, Problem
+from agentic.ports.workspace import Checkout, Command, Entry, Exit, Match, Output
 from agentic.safety.paths import Roots
 from agentic_server.editor_edits import SETTLE_SECONDS, Sent, closed_file_edit, same_text, send, send_and_watch
 from agentic_server.editor_port import EditorClient, OpenDocument
@@ -149,7 +150,7 @@ class EditorWorkspace:
     async def unsaved(self) -> list[str]:
         return [file.path for file in await self._unsaved()]
 
-    async def problems(self, paths: Sequence[str]) -> Sequence[Problem] | Refusal:
+    async def problems(self, paths: Sequence[str]) -> Problems | Refusal:
         return await self._disk.problems(paths)
 
     async def check_out(self) -> Checkout | Refusal:

@@ -19,7 +19,8 @@ from agentic.disk.process import Commands
 from agentic.disk.search import search
 from agentic.errors import Refusal
 from agentic.merge import merge
-from agentic.ports.workspace import MAX_FILE_BYTES, Checkout, Command, Entry, Exit, Match, Output, Problem
+from agentic.ports.problems import Problems
+from agentic.ports.workspace import MAX_FILE_BYTES, Checkout, Command, Entry, Exit, Match, Output
 from agentic.safety.paths import Resolved, Roots, check_again
 
 _ATTEMPTS = 3
@@ -87,7 +88,7 @@ class DiskWorkspace:
     async def unsaved(self) -> list[str]:
         return []
 
-    async def problems(self, paths: Sequence[str]) -> Sequence[Problem] | Refusal:
+    async def problems(self, paths: Sequence[str]) -> Problems | Refusal:
         return Refusal("not_supported", "Nobody can tell the problems here.", "Run the project's checks instead.")
 
     async def check_out(self) -> Checkout | Refusal:

@@ -15,6 +15,7 @@ from typing import Literal, Protocol
 from agentic.change import ABSENT, Applied, Change, Snapshot
 from agentic.errors import Refusal
 from agentic.merge import merge
+from agentic.ports.problems import Problem, Problems
 
 MAX_FILE_BYTES = 5_000_000
 """Files above this are refused as too_large."""
@@ -61,18 +62,6 @@ class Exit:
 
     code: int
     timed_out: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """What a language server, a compiler or a parser says about a place; lines and columns count from 1."""
-
-    path: str
-    line: int
-    message: str
-    severity: Literal["error", "warning", "information", "hint"] = "error"
-    source: str = ""
-    column: int = 1
 
 
 class Checkout(Protocol):
@@ -139,10 +128,10 @@ class Workspace(Protocol):
         """Paths whose text, as the user sees it, a command does not see: it is not saved."""
         ...
 
-    async def problems(self, paths: Sequence[str]) -> Sequence[Problem] | Refusal:
+    async def problems(self, paths: Sequence[str]) -> Problems | Refusal:
         """What is wrong in these files (none given: in all that are open or were changed), by the best source there is.
 
-        Refuses: not_supported (nobody can tell), outside_workspace.
+        Refuses as `read` does, and not_found.
         """
         ...
 
@@ -266,8 +255,10 @@ class MemoryWorkspace:
     async def unsaved(self) -> list[str]:
         return []
 
-    async def problems(self, paths: Sequence[str]) -> Sequence[Problem] | Refusal:
-        return [problem for problem in self.found if not paths or problem.path in paths]
+    async def problems(self, paths: Sequence[str]) -> Problems | Refusal:
+        wanted = paths or list(self.files)
+        checked = dict.fromkeys(wanted, "the double")
+        return Problems([problem for problem in self.found if problem.path in wanted], checked)
 
     async def check_out(self) -> Checkout | Refusal:
         self.checkouts.append(MemoryCheckout(MemoryWorkspace(self.files, self.commands), self.effects))
