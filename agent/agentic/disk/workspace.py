@@ -15,6 +15,7 @@ from agentic.disk import tree
 from agentic.disk.files import TextFile, read_text, to_bytes, version_of, write_bytes
 from agentic.disk.glob import matcher
 from agentic.disk.journal import Journal, edit_intent, journalled, to_its_end
+from agentic.disk.problems import check_files
 from agentic.disk.process import Commands
 from agentic.disk.search import search
 from agentic.errors import Refusal
@@ -46,6 +47,8 @@ class DiskWorkspace:
         self._commands = commands or Commands(roots)
         self._journal: Journal | None = None
         self._writing = asyncio.Lock()
+        self._changed: dict[str, None] = {}
+        """Paths that were written through this view, in their order."""
 
     def for_turn(self, journal: Journal) -> DiskWorkspace:
         """The same workspace, with its writes journalled under this turn."""
@@ -72,6 +75,8 @@ class DiskWorkspace:
                 if not isinstance(plan, _Planned):
                     return plan
                 result = await self._carry_out(plan)
+                if isinstance(result, Applied):
+                    self._changed[result.path] = None
                 if not (isinstance(result, Refusal) and result.code == "stale"):
                     return result
         return Refusal("conflict", f"{change.path} changes all the time.", "Find out what else writes it.")
@@ -89,7 +94,7 @@ class DiskWorkspace:
         return []
 
     async def problems(self, paths: Sequence[str]) -> Problems | Refusal:
-        return Refusal("not_supported", "Nobody can tell the problems here.", "Run the project's checks instead.")
+        return await check_files(self.read, paths or list(self._changed), wanted=bool(paths))
 
     async def check_out(self) -> Checkout | Refusal:
         return Refusal("io_error", "Copies of the workspace are not made yet.", "Do without.")

@@ -11,6 +11,7 @@ from agentic.tools.base import Tool, spec_of
 from agentic.tools.edit_file import EDIT_FILE
 from agentic.tools.find_files import FIND_FILES
 from agentic.tools.list_files import LIST_FILES
+from agentic.tools.problems import PROBLEMS
 from agentic.tools.read_file import READ_FILE
 from agentic.tools.run_command import RUN_COMMAND
 from agentic.tools.search_text import SEARCH_TEXT
@@ -22,6 +23,7 @@ _ORDER: tuple[Tool[Any], ...] = (
     LIST_FILES,
     FIND_FILES,
     SEARCH_TEXT,
+    PROBLEMS,
     EDIT_FILE,
     WRITE_FILE,
     RUN_COMMAND,

@@ -13,6 +13,7 @@ from agentic import json_text
 from agentic.errors import Refusal
 
 _ALIASES: dict[str, tuple[str, ...]] = {
+    "paths": ("path", "file_path", "files", "file"),
     "path": ("file_path", "filePath", "filename", "file", "dir", "directory"),
     "old": ("old_string", "oldString", "old_str", "old_text", "oldText", "search"),
     "new": ("new_string", "newString", "new_str", "new_text", "newText", "replace"),
@@ -36,7 +37,7 @@ def repair(text: str, fields: Collection[str]) -> dict[str, Any] | Refusal:
     """The arguments as an object with the tool's own names, or bad_arguments with the place that is wrong.
 
     Mends: no text for no arguments, a code fence, what `json_text.loads` mends, JSON within a JSON string, one wrapper
-    around the arguments, other names for the same thing.
+    around the arguments, other names for the same thing, one path where a list of them is taken.
     """
     value = _parse(text)
     if isinstance(value, Refusal):
@@ -96,6 +97,8 @@ def _rename(values: dict[str, Any], fields: Collection[str]) -> dict[str, Any]:
         for alias in _ALIASES.get(field, ()):
             if field not in renamed and alias in renamed and alias not in fields:
                 renamed[field] = renamed.pop(alias)
+    if "paths" in fields and isinstance(renamed.get("paths"), str):
+        renamed["paths"] = [renamed["paths"]]
     for name, inner in _NESTED.items():
         if name in fields and name in renamed:
             renamed[name] = _rename_items(renamed[name], inner)
