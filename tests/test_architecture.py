@@ -54,6 +54,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
 DOORS = {
     "agentic.tools.runtime": "a tool call",
     "agentic.runtime": "a turn",
+    "agentic.graph.worker": "a turn of another agent",
     "agentic_server.app": "a request",
     "agentic_server.sessions": "a turn, on its way out",
     "agentic_server.hardened_protocol": "a request, on its way in and out",

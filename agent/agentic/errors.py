@@ -9,6 +9,7 @@ What it cannot mend is an exception of this small tree:
      │    ├── EndpointUnreachable  no connection, or nothing that speaks the protocol
      │    ├── RequestRefused       400, 401, 403, 404: sending it again cannot help
      │    ├── ContextOverflow      the prompt is longer than the window
+     │    │    └── ContextExhausted  and nothing more can be taken out of the conversation
      │    ├── ServerBusy           408, 429, 5xx: may be sent again
      │    ├── StreamBroken         it ended without a finish reason, or sent nonsense
      │    └── DeadlineExceeded     connect, first token, silence or total
@@ -55,6 +56,10 @@ class RequestRefused(ModelError):
 
 class ContextOverflow(ModelError):
     code = "context_overflow"
+
+
+class ContextExhausted(ContextOverflow):
+    code = "context_exhausted"
 
 
 class ServerBusy(ModelError):

@@ -67,6 +67,7 @@ class Run:
         stop: StopReason = "error"
         try:
             await turn.ports.store.open_session(task.session, title_of(task.text), list(turn.ports.workspace.roots))
+            await turn.ports.index.start()
             yield TurnStarted(**turn.origin, text=task.text, mode=task.mode)
             if self._resume:
                 await settle_interrupted(turn.ports.store, turn.ports.workspace, task.session)

@@ -126,17 +126,17 @@ async def test_a_reply_without_text_is_asked_for_once() -> None:
 
 
 async def test_the_user_overrides_triage() -> None:
-    overrides = Overrides(domain="research", complexity=0.9, route="work")
+    overrides = Overrides(domain="research", complexity=0.6, route="work")
     played = await Stage(FILES).play("hi", [Say(reply("Hello!")), Say("Done.")], overrides=overrides)
     classified = played.of(Classified)[0]
     assert (classified.domain, classified.complexity, classified.route, classified.by) == (
         "research",
-        0.9,
+        0.6,
         "work",
         "user",
     )
     assert (
-        "set by the user: domain research, complexity 0.9, route work"
+        "set by the user: domain research, complexity 0.6, route work"
         in played.model.requests[0].messages[1]["content"]
     )
     assert played.finished.summary == "Done."

@@ -9,6 +9,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TypedDict
 
+from agentic.control.routes import Station
 from agentic.control.unread import holds_unread_call
 from agentic.task import Limits, Route, StopReason
 
@@ -46,6 +47,8 @@ class TurnState(TypedDict):
     """Whether the model is to be asked for a summary before the end."""
     warned: bool
     """The user has been told that a limit is near."""
+    ahead: list[Station]
+    """What the task still goes through before the work begins."""
 
 
 def fresh() -> TurnState:
@@ -62,6 +65,7 @@ def fresh() -> TurnState:
         stop=None,
         summarise=False,
         warned=False,
+        ahead=[],
     )
 
 

@@ -1,9 +1,11 @@
 """The whole control flow.
 
-triage ──▶ plan ──▶ act ⇄ reflect ──▶ finish
-   └─────▶ reply ────────────────────────▲
+triage ──▶ plan ──▶ [deliberate] ──▶ [delegate] ──▶ act ⇄ reflect ──▶ finish
+   └─────▶ reply ──────────────────────────────────────────────────────▲
 
-A reply during which the user has said more goes on to `act`.
+A reply during which the user has said more goes on to `act`. A council deliberates on what the user wants deliberated,
+and a large task is delegated in parts (`team.py`); each sub-agent runs the loop of `worker.py`, which is act ⇄ reflect
+again. The model may delegate at any time, by a tool.
 """
 
 from __future__ import annotations
@@ -16,14 +18,15 @@ from langgraph.graph.state import CompiledStateGraph
 
 from agentic.control.state import TurnState
 from agentic.graph import nodes
+from agentic.graph.deliberation import deliberate
 from agentic.graph.position import PositionSaver
 from agentic.graph.turn import Turn
 from agentic.ports.store import Store
 
-ENTRY_AND_EXIT = 6
+ENTRY_AND_EXIT = 8
 """Steps beside `act` and `reflect`, for which the recursion limit leaves room."""
 
-Step = Literal["reply", "plan", "act", "finish"]
+Step = Literal["reply", "plan", "deliberate", "delegate", "act", "finish"]
 Graph = CompiledStateGraph[TurnState, Turn, TurnState, TurnState]
 
 
@@ -31,13 +34,14 @@ Graph = CompiledStateGraph[TurnState, Turn, TurnState, TurnState]
 def build() -> StateGraph[TurnState, Turn, TurnState, TurnState]:
     """The graph; one serves all turns."""
     graph = StateGraph(TurnState, context_schema=Turn)
-    for work in (nodes.triage, nodes.reply, nodes.plan, nodes.act, nodes.reflect):
+    for work in (nodes.triage, nodes.reply, nodes.plan, deliberate, nodes.delegate, nodes.act, nodes.reflect):
         graph.add_node(work.__name__, nodes.node(work))
     graph.add_node("finish", nodes.finish)
     graph.add_edge(START, "triage")
     graph.add_conditional_edges("triage", after_triage)
     graph.add_conditional_edges("reply", on)
-    graph.add_conditional_edges("plan", on)
+    for station in ("plan", "deliberate", "delegate"):
+        graph.add_conditional_edges(station, before_work)
     graph.add_edge("act", "reflect")
     graph.add_conditional_edges("reflect", on)
     graph.add_edge("finish", END)
@@ -54,6 +58,11 @@ def after_triage(state: TurnState) -> Step:
     if state["stop"]:
         return "finish"
     return "reply" if state["route"] == "reply" else "plan"
+
+
+def before_work(state: TurnState) -> Step:
+    """Through the stations that are ahead, then on."""
+    return state["ahead"][0] if state["ahead"] and not state["stop"] else on(state)
 
 
 def on(state: TurnState) -> Step:

@@ -10,6 +10,7 @@ from langgraph.runtime import Runtime
 from agentic.context.layout import task_message
 from agentic.context.prompts import load, render
 from agentic.control import state as control
+from agentic.control.routes import ahead
 from agentic.control.state import Finish, Recover, TurnState
 from agentic.control.triage import Classification, guess, override
 from agentic.errors import ModelError
@@ -89,11 +90,28 @@ async def plan(state: TurnState, turn: Turn) -> TurnState:
     if steps:
         turn.plan[:] = [PlanStep(text) for text in steps]
         turn.emit(PlanUpdated(**turn.origin, steps=list(turn.plan)))
+    stations = ahead(turn.task, turn.classification) if turn.classification else []
     if state["unread"]:
         _recover(state, turn, Recover("unread", "unread", state["unread"]))
-    elif not turn.pending:
+    elif stations and turn.pending:
+        with turn.phase("tools"):
+            state = await run_calls(state, turn)
+    elif not turn.pending and not stations:
         turn.history.add_user(load("begin"))
-    return state
+    return {**state, "ahead": stations}
+
+
+async def delegate(state: TurnState, turn: Turn) -> TurnState:
+    """The task is large: the model is asked to part it, by the tool that it may call at any time."""
+    turn.history.add_user(render("delegate", max=turn.task.team.subtasks))
+    with turn.phase("delegation"):
+        answer = await ask(turn)
+        state = _take(state, turn, answer, answer.text)
+        if turn.pending:
+            state = await run_calls(state, turn)
+        else:
+            turn.history.add_user(load("begin"))
+    return {**state, "ahead": state["ahead"][1:], "answered": False}
 
 
 async def act(state: TurnState, turn: Turn) -> TurnState:
@@ -103,9 +121,10 @@ async def act(state: TurnState, turn: Turn) -> TurnState:
     turn.meter.add_iteration()
     if not turn.pending:
         _deliver(turn)
+        view = _first_view(state, turn)
         with turn.phase("model"):
-            answer = await ask(turn)
-        state = _take(state, turn, answer, answer.text)
+            answer = await ask(turn, view)
+        state = _take(state, turn, answer, view.text if view is not None else answer.text)
     if turn.pending:
         with turn.phase("tools"):
             state = await run_calls(state, turn)
@@ -193,6 +212,11 @@ def _take(state: TurnState, turn: Turn, answer: Answer, text: str) -> TurnState:
     if answer.finish_reason == "length" and text:
         return {**state, "stop": "max_tokens"}
     return control.after_answer(state, text=text, calls=len(answer.calls))
+
+
+def _first_view(state: TurnState, turn: Turn) -> TriageView | None:
+    """The system text asks for a classification at the beginning of a turn; of other agents' turns nobody needs it."""
+    return TriageView() if turn.agent != "main" and state["iteration"] == 1 else None
 
 
 def _tick_off(turn: Turn) -> None:

@@ -49,7 +49,7 @@ async def ask(turn: Turn, view: View | None = None) -> Answer:
 async def _stream(turn: Turn, view: View) -> Answer:
     answer, messages = Answer(), turn.history.for_server
     room, held = await turn.window.room(turn.task.limits.answer_tokens), len(messages)
-    request = ModelRequest(turn.origin, messages, tool_specs(), max_tokens=room)
+    request = ModelRequest(turn.origin, messages, tool_specs(), temperature=turn.temperature, max_tokens=room)
     try:
         async with aclosing(turn.ports.model.complete(request)) as stream:
             async for event in stream:
@@ -122,9 +122,9 @@ class View:
 
 
 class TriageView(View):
-    """Holds the classification back from the text, and announces it as soon as it is complete."""
+    """Holds the classification back from the text, and announces it as soon as it is complete; or drops it."""
 
-    def __init__(self, announce: Callable[[Classification], Event]) -> None:
+    def __init__(self, announce: Callable[[Classification], Event] | None = None) -> None:
         super().__init__()
         self._announce = announce
         self._splitter = Splitter()
@@ -153,7 +153,7 @@ class TriageView(View):
         events: list[Event] = []
         if self.found is None and self._splitter.found is not None:
             self.found = self._splitter.found
-            events.append(self._announce(self.found))
+            events += [self._announce(self.found)] if self._announce is not None else []
         if visible:
             self.text += visible
             events += super().show(msgspec.structs.replace(delta, text=visible))

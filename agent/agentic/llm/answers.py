@@ -245,7 +245,8 @@ class AnswerReader:
         """The server's id where it is a good one, else one of our own; both unique in the session."""
         if not call.server_id or any(other.item and other.server_id == call.server_id for other in self._calls):
             return new_id("call")
-        return new_id(call.server_id + AGAIN) if call.server_id in self._taken else call.server_id
+        taken = call.server_id in self._taken or self.origin["agent"] != "main"
+        return new_id(call.server_id + AGAIN) if taken else call.server_id
 
     def _call_of(self, piece: CallDelta, name: str) -> _Call:
         """The call that a piece belongs to, or a new one."""
