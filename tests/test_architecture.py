@@ -15,7 +15,7 @@ SOURCE_ROOTS = (ROOT / "agent", ROOT / "server")
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 40
 
-DATA = {"task", "events", "text", "json_text", "change", "merge", "errors"}
+DATA = {"task", "events", "text", "json_text", "change", "merge", "errors", "items"}
 MAY_IMPORT: dict[str, set[str]] = {
     **dict.fromkeys(DATA, DATA),
     "ports": DATA,
@@ -29,7 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "store": DATA | {"ports"},
     "tools": DATA | {"ports", "edits", "safety"},
     "disk": DATA | {"ports", "safety", "syntax"},
-    "team": DATA | {"ports", "context", "prompts", "tools"},
+    "team": DATA | {"ports", "context", "prompts", "tools", "disk", "safety"},
 }
 MAY_IMPORT["graph"] = DATA | MAY_IMPORT.keys()
 MAY_IMPORT["runtime"] = MAY_IMPORT["graph"] | {"graph"}

@@ -14,18 +14,13 @@ from agentic.events import (
     Event,
     ItemWithdrawn,
     ModelEvent,
-    Origin,
     TextDelta,
     TextFinished,
-    ThinkingDelta,
-    ThinkingFinished,
-    ToolCallDelta,
 )
 from agentic.graph.turn import Turn
+from agentic.items import View, origin_of
 from agentic.ports.model import Answer, ModelRequest
 from agentic.tools.registry import tool_specs
-
-_LINE_ENDS = "\r\n"
 
 
 async def ask(turn: Turn, view: View | None = None) -> Answer:
@@ -76,51 +71,6 @@ async def _make_room(turn: Turn, *, refused: bool = False) -> None:
         turn.emit(Compacted(**turn.origin, before=before, after=after))
 
 
-class View:
-    """What a person sees of an answer. Knows which items are open, so that each can be closed on every path."""
-
-    def __init__(self) -> None:
-        self._open: dict[str, TextDelta | ThinkingDelta | ToolCallDelta] = {}
-        self._shown: set[str] = set()
-        """The items of which a person has seen something, finished or not."""
-
-    def show(self, event: ModelEvent) -> Iterable[Event]:
-        """The events to pass on for one that came."""
-        match event:
-            case TextDelta() | ThinkingDelta():
-                return self._grow(event)
-            case ToolCallDelta():
-                self._open[event.item] = event
-                self._shown.add(event.item)
-            case TextFinished() | ThinkingFinished():
-                shown = self._open.pop(event.item, None)
-                return (msgspec.structs.replace(event, text=event.text.lstrip(_LINE_ENDS)),) if shown else ()
-            case ItemWithdrawn():
-                self._open.pop(event.item, None)
-                return (event,) if event.item in self._shown else ()
-            case _:
-                pass
-        return (event,)
-
-    def _grow(self, event: TextDelta | ThinkingDelta) -> Iterable[Event]:
-        """Some servers put empty lines between a thought and the text; no item begins with one."""
-        so_far = self._open.get(event.item)
-        if isinstance(so_far, TextDelta | ThinkingDelta):
-            self._open[event.item] = msgspec.structs.replace(event, text=so_far.text + event.text)
-            return (event,)
-        event = msgspec.structs.replace(event, text=event.text.lstrip(_LINE_ENDS))
-        if not event.text:
-            return ()
-        self._open[event.item] = event
-        self._shown.add(event.item)
-        return (event,)
-
-    def cut_off(self) -> Iterable[Event]:
-        """The events that close what an answer without an end left open."""
-        calls_last = sorted(self._open.values(), key=lambda delta: isinstance(delta, ToolCallDelta))
-        return [_closing(delta) for delta in calls_last]
-
-
 class TriageView(View):
     """Holds the classification back from the text, and announces it as soon as it is complete; or drops it."""
 
@@ -137,9 +87,9 @@ class TriageView(View):
             case TextDelta():
                 return self._piece(event, self._splitter.feed(event.text))
             case TextFinished():
-                held_back = TextDelta(**_origin(event), item=event.item, text="")
+                held_back = TextDelta(**origin_of(event), item=event.item, text="")
                 rest = list(self._piece(held_back, self._splitter.finish()))
-                shown = self._open.get(event.item)
+                shown = self.open_item(event.item)
                 if not isinstance(shown, TextDelta):
                     return rest
                 return [*rest, *super().show(msgspec.structs.replace(event, text=shown.text))]
@@ -158,18 +108,3 @@ class TriageView(View):
             self.text += visible
             events += super().show(msgspec.structs.replace(delta, text=visible))
         return events
-
-
-def _closing(delta: TextDelta | ThinkingDelta | ToolCallDelta) -> Event:
-    origin = _origin(delta)
-    match delta:
-        case TextDelta():
-            return TextFinished(**origin, item=delta.item, text=delta.text)
-        case ThinkingDelta():
-            return ThinkingFinished(**origin, item=delta.item, text=delta.text)
-        case ToolCallDelta():
-            return ItemWithdrawn(**origin, item=delta.item)
-
-
-def _origin(event: Event) -> Origin:
-    return Origin(session_id=event.session_id, turn_id=event.turn_id, agent=event.agent)
