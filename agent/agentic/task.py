@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 Mode = Literal["plan", "ask", "accept-edits", "auto"]
@@ -149,3 +150,27 @@ class Task:
     """What the user wants a council for: a plan before the work begins, or the best of several patches."""
     instructions: str = ""
     """The user's own standing instructions, from their settings."""
+
+
+_DIRECTIVE = re.compile(r"\s*/(council|best|team|solo)\b(?:[ \t]+(\d)\b)?\s*(?=\S)")
+
+
+def directed(task: Task) -> Task:
+    """The task as the words that it begins with direct it, and without them.
+
+    `/council` has a plan deliberated on, `/best` (or `/best 4`) lets so many patches compete, `/team` has the task cut
+    into parts, `/solo` forbids that. Anything else that begins with a slash is left as it is.
+    """
+    found = _DIRECTIVE.match(task.text)
+    if found is None:
+        return task
+    word, number = found[1], found[2]
+    rest = replace(task, text=task.text[found.end() :])
+    if word == "council":
+        return replace(rest, deliberate="plan")
+    if word == "best":
+        candidates = min(max(int(number), 2), 8) if number else task.council.candidates
+        return replace(rest, deliberate="patch", council=replace(task.council, candidates=candidates))
+    if word == "team":
+        return replace(rest, overrides=replace(task.overrides, complexity=1.0, route="work"))
+    return replace(rest, team=replace(task.team, above=1.0), council=replace(task.council, use="asked"))

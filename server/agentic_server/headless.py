@@ -44,7 +44,7 @@ def run_task(options: argparse.Namespace, flags: Mapping[str, object]) -> int:
     text = os.fsencode(" ".join(options.task)).decode("utf-8", "replace")
     if not text.strip() or len(text) > MAX_TASK_CHARACTERS:
         raise SettingsError("The task is empty or longer than 1,000,000 characters.", "Say what to do in a few words.")
-    task = _task(text, options.session or new_id("s"), settings)
+    task = settings.task(text, options.session or new_id("s"), new_id("t"))
     return asyncio.run(_run(task, folder, settings, options))
 
 
@@ -55,7 +55,7 @@ def resume_task(options: argparse.Namespace, flags: Mapping[str, object]) -> int
     """
     settings, folder = load_all(flags=flags), _folder(options.dir)
     begun = asyncio.run(_begun(options.session, settings))
-    task = replace(_task(begun.text, options.session, settings), mode=narrower(begun.mode, settings.mode))
+    task = replace(settings.task(begun.text, options.session, new_id("t")), mode=narrower(begun.mode, settings.mode))
     return asyncio.run(_run(task, folder, settings, options, resumed=True))
 
 
@@ -66,17 +66,6 @@ def _folder(given: str) -> Path:
     if str(folder) != os.fsencode(folder).decode("utf-8", "replace"):
         raise SettingsError(f"The folder's name is not readable text: {str(folder)!r}.", "Rename it to UTF-8.")
     return folder
-
-
-def _task(text: str, session: str, settings: Settings) -> Task:
-    return Task(
-        text=text,
-        session=session,
-        turn=new_id("t"),
-        mode=settings.mode,
-        limits=settings.task_limits(),
-        prices=settings.task_prices(),
-    )
 
 
 async def _begun(session: str, settings: Settings) -> Begun:

@@ -30,95 +30,25 @@ from agentic import task
 from agentic.errors import SettingsError
 from agentic.store.paths import database_path
 from agentic.task import Mode
+from agentic_server.settings_groups import (
+    SECRET,
+    Council,
+    Count,
+    Deadlines,
+    Endpoint,
+    Group,
+    Key,
+    Limits,
+    Prices,
+    Team,
+)
 from agentic_server.validation import Invalid, Json, convert, resolve, type_name, value_at
 
-SECRET = "key"
-"""The name of the settings whose values are never shown."""
 _NOT_OURS = ("client", "trace")
 _ENVIRONMENT_NAMES = {"key": "AGENTIC_API_KEY"}
 
-Positive = Annotated[float, Meta(gt=0)]
-Weight = Annotated[float, Meta(gt=0, le=1_000_000_000)]
-Count = Annotated[int, Meta(ge=1)]
-Key = Annotated[str, Meta(pattern=r"^(?!.*[^!-~])")]
-"""What can stand in a header; a client that is given anything else tells all of it in its error."""
-Price = Annotated[float, Meta(ge=0)]
 
-
-class _Group(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """Settings that belong together. Printing them shows no secret."""
-
-    def __repr__(self) -> str:
-        values = msgspec.structs.asdict(self) | ({SECRET: "(hidden)"} if getattr(self, SECRET, "") else {})
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in values.items())})"
-
-
-class Endpoint(_Group, frozen=True):
-    """One OpenAI-compatible server."""
-
-    url: Annotated[
-        str,
-        Meta(
-            pattern=r"^https?://[^/\s@]+(/[^\s]*)?$",
-            description="Base URL with http:// or https:// and without a password; ends in /v1 for most.",
-        ),
-    ]
-    model: Annotated[str, Meta(description="The model to ask for; empty: the first that the server names.")] = ""
-    key: Annotated[Key, Meta(description="The API key to send, in ASCII without blanks; empty: none.")] = ""
-    window: Annotated[
-        Count | None, Meta(description="The context window in tokens, where the server does not tell or tells wrong.")
-    ] = None
-    weight: Annotated[
-        Weight, Meta(description="How much of the work it gets, compared with the others, when several are free.")
-    ] = 1.0
-    max_requests: Annotated[
-        Count,
-        Meta(description="Requests in flight at once; more wait in a fair queue. For vLLM at most --max-num-seqs."),
-    ] = 8
-    tools: Annotated[
-        Literal["auto", "native", "prompted"],
-        Meta(
-            description="How tools are offered. native: by the server's tool calling; prompted: told in the prompt,"
-            " for models without it; auto: native until the server refuses it."
-        ),
-    ] = "auto"
-
-
-class Limits(_Group, frozen=True):
-    """Where a turn must end."""
-
-    iterations: Annotated[Count, Meta(description="Rounds of model and tools in one turn.")] = task.Limits().iterations
-    seconds: Annotated[Positive, Meta(description="Seconds that a turn may take.")] = task.Limits().seconds
-    recursion: Annotated[Count, Meta(description="Steps of the control graph in one turn.")] = task.Limits().recursion
-    command_seconds: Annotated[Positive, Meta(description="Seconds that one command may run.")] = (
-        task.Limits().command_seconds
-    )
-
-
-class Deadlines(_Group, frozen=True):
-    """How long to wait for an endpoint, in seconds, before its attempt counts as failed."""
-
-    connect: Annotated[Positive, Meta(description="Seconds to a connection.")] = 5.0
-    first_token: Annotated[Positive, Meta(description="Seconds to the first token; long prompts take long.")] = 300.0
-    silence: Annotated[Positive, Meta(description="Seconds between two tokens; keep-alive comments do not count.")] = (
-        60.0
-    )
-    total: Annotated[Positive, Meta(description="Seconds for the whole answer.")] = 1200.0
-
-
-class Prices(_Group, frozen=True):
-    """What a million tokens cost, in your currency."""
-
-    prompt: Annotated[Price | None, Meta(description="Price of a million prompt tokens.")] = None
-    completion: Annotated[Price | None, Meta(description="Price of a million answer tokens, reasoning included.")] = (
-        None
-    )
-    cached: Annotated[
-        Price | None, Meta(description="Price of a million cached prompt tokens; not set: that of the others.")
-    ] = None
-
-
-class Settings(_Group, frozen=True):
+class Settings(Group, frozen=True):
     """The settings of Agentic."""
 
     endpoints: Annotated[
@@ -161,6 +91,11 @@ class Settings(_Group, frozen=True):
         Count, Meta(description="Tokens that one answer may have; fewer where the window leaves fewer.")
     ] = task.Limits().answer_tokens
     prices: Annotated[Prices, Meta(description="What tokens cost.")] = Prices()
+    team: Annotated[Team, Meta(description="When a task is cut into parts, and what each sub-agent may use.")] = Team()
+    council: Annotated[Council, Meta(description="Who deliberates or competes, and when.")] = Council()
+    instructions: Annotated[
+        str, Meta(max_length=20_000, description="Your own standing instructions, given to the model with each task.")
+    ] = ""
     state_dir: Annotated[
         str,
         Meta(
@@ -172,6 +107,22 @@ class Settings(_Group, frozen=True):
     def task_limits(self) -> task.Limits:
         """The limits in the agent's own words."""
         return task.Limits(**msgspec.structs.asdict(self.limits), answer_tokens=self.max_answer_tokens)
+
+    def task(self, text: str, session: str, turn: str) -> task.Task:
+        """A task within these settings, as the words that it begins with direct it."""
+        return task.directed(
+            task.Task(
+                text,
+                session,
+                turn,
+                mode=self.mode,
+                limits=self.task_limits(),
+                prices=self.task_prices(),
+                team=self.team.rules(),
+                council=self.council.rules(),
+                instructions=self.instructions,
+            )
+        )
 
     def task_prices(self) -> task.Prices | None:
         """The prices in the agent's own words; None unless both directions are priced."""
