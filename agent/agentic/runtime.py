@@ -21,7 +21,7 @@ from agentic.context.history import History
 from agentic.context.prompts import load
 from agentic.control.state import TurnState, fresh
 from agentic.disk.journal import settle_interrupted
-from agentic.errors import AgenticError, ModelError, StoreError
+from agentic.errors import AgenticError, ContextExhausted, ModelError, StoreError
 from agentic.events import (
     EditResolved,
     ErrorRaised,
@@ -86,6 +86,7 @@ class Run:
             turn.summary = "Stopped: the recursion limit is reached."
         except (ModelError, StoreError) as error:
             turn.summary = f"{error} {error.hint}".strip()
+            stop = "context_exhausted" if isinstance(error, ContextExhausted) else "error"
             yield ErrorRaised(**turn.origin, code=error.code, message=str(error), hint=error.hint)
         except Exception as error:
             log.exception("the turn %s broke", task.turn)

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentic.context.shorten import MIDDLE
-from agentic.context.trim import KEPT_EXCHANGES, Trimmed, budget_of, trim
+from agentic.context.budget import budget_of
+from agentic.context.marks import MIDDLE
+from agentic.context.trim import KEPT_EXCHANGES, Trimmed, trim
 from agentic.llm.tokens import estimate_message
 from agentic.ports.model import Message
 

@@ -1,4 +1,4 @@
-"""How full the window is: a conversation's running count, never counted twice."""
+"""How full the window is: a conversation's running count, never counted twice, and what it leaves to others."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ from typing import Literal
 
 from agentic.ports.model import TokenCount
 
+SMALLEST_RESERVE = 1024
+"""Tokens kept for an answer, in a window that is at least twice as large."""
+MOST_CHARS = 50_000
+"""Characters of a tool's result at most, however large the window."""
 LARGEST_CALIBRATION = 2.0
 """A server that counts more than this many times as much puts something fixed in front of the prompt."""
 
@@ -16,10 +20,33 @@ _FADING = 0.2
 """The part of the way that the calibration goes back for each answer which needed less."""
 _CUT_OFF = 1 / 4
 """Our count is hardly ever four times too high: a server that tells less than this part of it has cut the prompt."""
+_CHARS_A_TOKEN = 3
+"""Of source code, numbered: rather too few than too many."""
 _NEGLIGIBLE = 0.03
 """A count is called exact while at most this part of it is estimated."""
 
 Certainty = Literal["exact", "mixed", "estimate"]
+
+
+def budget_of(window: int, answer_limit: int | None = None) -> int:
+    """The tokens of a window that a prompt may fill; the rest is kept for the answer.
+
+    That is a quarter of the window or `SMALLEST_RESERVE`, whichever is more, but never more than half of the window
+    nor than an answer can be long.
+    """
+    reserve = min(max(window // 4, SMALLEST_RESERVE), window // 2)
+    return window - (reserve if answer_limit is None else min(reserve, answer_limit))
+
+
+def result_limit(window: int, used: int) -> int:
+    """The characters that a tool's next result may have, in a window of so many tokens of which `used` are.
+
+    As much as still fits, but at most a quarter of the window and at least an eighth of it: where not even that fits,
+    what is older makes room. Never more than `MOST_CHARS`.
+    """
+    free = max(0, budget_of(window) - used)
+    tokens = min(window // 4, max(free, window // 8))
+    return min(MOST_CHARS, tokens * _CHARS_A_TOKEN)
 
 
 class Ledger:
@@ -101,6 +128,10 @@ class Ledger:
     def before(self) -> int:
         """The part of `tokens` that stands before the messages."""
         return self._share(self._sums[0])
+
+    def with_messages(self, counts: Sequence[TokenCount]) -> int:
+        """The prompt's length if it had these messages instead."""
+        return self.scaled(self._sums[0] + sum(count.tokens for count in counts))
 
     def scaled(self, tokens: int) -> int:
         """A count of ours as the server would count, calibrated."""

@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable, Sequence
 from typing import cast
 
+from agentic.context.marks import MIDDLE, STUB
 from agentic.ports.model import Message
 
-MIDDLE = "\n[agentic: the middle was left out; ask for less at once]\n"
 SHORTEST = 200
 """Texts of fewer characters are left as they are."""
 
@@ -45,7 +45,7 @@ def _without_middle(text: str) -> str:
 
 def _stub(function: Message | None) -> str:
     what = "a tool" if function is None else f"{function['name']} {_clipped(function['arguments'])}"
-    return f"[agentic] Left out to save room: what {what} gave. Look again if you need it."
+    return f"{STUB}what {what} gave. Look again if you need it."
 
 
 def _clipped(arguments: str) -> str:

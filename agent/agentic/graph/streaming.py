@@ -10,13 +10,13 @@ import msgspec
 from agentic.control.triage import Classification, Splitter
 from agentic.errors import ContextOverflow
 from agentic.events import (
-    Compacted,
     Event,
     ItemWithdrawn,
     ModelEvent,
     TextDelta,
     TextFinished,
 )
+from agentic.graph.compaction import make_room
 from agentic.graph.turn import Turn
 from agentic.items import View, origin_of
 from agentic.ports.model import Answer, ModelRequest
@@ -33,11 +33,11 @@ async def ask(turn: Turn, view: View | None = None) -> Answer:
     :raises ModelError: no answer could be had (see `ports.model.Model.complete`).
     """
     view = view or View()
-    await _make_room(turn)
+    await make_room(turn)
     try:
         return await _stream(turn, view)
     except ContextOverflow:
-        await _make_room(turn, refused=True)
+        await make_room(turn, refused=True)
         return await _stream(turn, view)
 
 
@@ -61,14 +61,6 @@ async def _stream(turn: Turn, view: View) -> Answer:
     turn.window.told(answer.usage, held)
     turn.history.add_answer(answer)
     return answer
-
-
-async def _make_room(turn: Turn, *, refused: bool = False) -> None:
-    """Shorten a conversation that leaves too little of the window for an answer. :raises ContextOverflow:"""
-    shortened = await turn.window.fit(turn.task.limits.answer_tokens, refused=refused)
-    if shortened is not None:
-        before, after = shortened
-        turn.emit(Compacted(**turn.origin, before=before, after=after))
 
 
 class TriageView(View):

@@ -72,6 +72,8 @@ class Turn:
     started: float = field(default_factory=time.monotonic)
     cancelled: bool = False
     _scope: asyncio.Timeout | None = None
+    _phase: tuple[Phase, float] | None = None
+    """The phase that is open, and when it began."""
 
     @property
     def origin(self) -> Origin:
@@ -101,13 +103,17 @@ class Turn:
 
     @contextmanager
     def phase(self, phase: Phase) -> Generator[None]:
-        """Announce a phase, and its end on every path."""
-        self.emit(PhaseStarted(**self.origin, phase=phase))
-        began = time.monotonic()
+        """Announce a phase, and its end on every path. One within another interrupts it: phases do not nest."""
+        outer = self._phase
+        if outer is not None:
+            self._end_phase()
+        self._begin_phase(phase)
         try:
             yield
         finally:
-            self.emit(PhaseFinished(**self.origin, phase=phase, seconds=round(time.monotonic() - began, 6)))
+            self._end_phase()
+            if outer is not None:
+                self._begin_phase(outer[0])
 
     def finished(self, stop: StopReason) -> TurnFinished:
         """The event that ends this agent's turn."""
@@ -124,6 +130,16 @@ class Turn:
             self.emit(ItemWithdrawn(**self.origin, item=call.id))
             self.history.add_result(call.server_id, why)
         self.pending = []
+
+    def _begin_phase(self, phase: Phase) -> None:
+        self._phase = phase, time.monotonic()
+        self.emit(PhaseStarted(**self.origin, phase=phase))
+
+    def _end_phase(self) -> None:
+        if self._phase is not None:
+            phase, began = self._phase
+            self._phase = None
+            self.emit(PhaseFinished(**self.origin, phase=phase, seconds=round(time.monotonic() - began, 6)))
 
     def _why(self) -> StopReason:
         return "cancelled" if self.cancelled else "max_time"
