@@ -50,6 +50,10 @@ OptionKind = Literal["allow_once", "allow_always", "reject_once", "reject_always
 AnsweredBy = Literal["user", "policy", "timeout", "cancelled", "client_error"]
 
 
+MAIN = "main"
+"""The name of the agent that the user speaks with."""
+
+
 class Origin(TypedDict):
     """Where an event comes from; unpacked into every event: `TextDelta(**origin, item=…, text=…)`."""
 

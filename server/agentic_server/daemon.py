@@ -18,7 +18,7 @@ from lsprotocol import types
 
 from agentic.disk.journal import Journal
 from agentic.disk.workspace import DiskWorkspace
-from agentic.events import Answered, Event, TurnFinished
+from agentic.events import MAIN, Answered, Event, TurnFinished
 from agentic.ports.store import LoggedEvent, SessionInfo
 from agentic.safety.paths import Roots
 from agentic.task import Task, new_id, title_of
@@ -261,7 +261,7 @@ class Daemon:
                 event.session_id, event.turn_id, event.question, event.option, event.by
             )
             self.server.send_raw_notification("agentic/approvalResolved", msgspec.json.encode(resolved))
-        if isinstance(event, TurnFinished) and not self.server.profile.events:
+        if isinstance(event, TurnFinished) and event.agent == MAIN and not self.server.profile.events:
             failed = event.stop_reason == "error"
             self.tell(types.MessageType.Error if failed else types.MessageType.Info, event.summary or event.stop_reason)
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from agentic.disk.journal import Journal
 from agentic.disk.workspace import DiskWorkspace
 from agentic.errors import AgenticError, EndpointUnreachable, SettingsError, UnknownSession
-from agentic.events import ErrorRaised, Event, TurnFinished
+from agentic.events import MAIN, ErrorRaised, Event, TurnFinished
 from agentic.ports.store import RESUMABLE, LoggedEvent, SessionInfo, Store
 from agentic.safety.paths import Roots
 from agentic.task import Task, narrower, new_id
@@ -185,9 +185,9 @@ async def _show(running: Run, store: Store, asker: TerminalAsker, options: argpa
     code = 1
     async for event in running:
         feed.push(event)
-        if isinstance(event, ErrorRaised) and event.code == EndpointUnreachable.code:
+        if isinstance(event, ErrorRaised) and event.agent == MAIN and event.code == EndpointUnreachable.code:
             code = UNREACHABLE
-        if isinstance(event, TurnFinished):
+        if isinstance(event, TurnFinished) and event.agent == MAIN:
             code = _exit_code(event, code)
     feed.flush()
     if view is not None:

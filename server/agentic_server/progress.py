@@ -6,6 +6,9 @@ import time
 from collections.abc import Callable, Mapping
 
 from agentic.events import (
+    MAIN,
+    CouncilDecision,
+    CouncilProposal,
     EditProposed,
     EditResolved,
     ErrorRaised,
@@ -15,6 +18,8 @@ from agentic.events import (
     ModelNotice,
     PhaseStarted,
     PlanUpdated,
+    SubAgentFinished,
+    SubAgentStarted,
     TextDelta,
     TextFinished,
     ToolStarted,
@@ -45,6 +50,9 @@ class Progress:
 
     def show(self, event: Event) -> None:
         """Report the event, where it is one to report."""
+        if event.agent != MAIN:
+            self._show_other(event)
+            return
         if isinstance(event, TextDelta):
             self._show_text(event)
             return
@@ -63,6 +71,12 @@ class Progress:
         if not self._ended:
             self._ended = True
             self._send({"kind": "end", "message": _line(message)})
+
+    def _show_other(self, event: Event) -> None:
+        """Of other agents only what they do: their texts would come all at once."""
+        message = _message(event)
+        if message and not isinstance(event, PhaseStarted | PlanUpdated):
+            self._report(_line(f"[{event.agent}] {message}"))
 
     def _show_text(self, delta: TextDelta) -> None:
         self._text = (self._text + delta.text)[-400:] if delta.item == self._item else delta.text
@@ -98,6 +112,20 @@ def _message(event: Event) -> str:
             return _line(f"trying {event.to}{after}: {event.reason}")
         case ErrorRaised() | ModelNotice():
             return _line(event.message)
+        case _:
+            return _team_message(event)
+
+
+def _team_message(event: Event) -> str:
+    match event:
+        case SubAgentStarted():
+            return _line(f"{event.name} begins: {event.text}")
+        case SubAgentFinished():
+            return _line(f"{event.name} ended ({event.stop_reason})")
+        case CouncilProposal():
+            return _line(f"{event.role} proposes: {event.text}")
+        case CouncilDecision():
+            return _line(f"the council decided: {', '.join(event.ranking)}")
         case _:
             return ""
 

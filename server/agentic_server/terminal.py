@@ -11,6 +11,7 @@ from functools import singledispatchmethod
 from typing import TYPE_CHECKING
 
 from agentic.events import (
+    MAIN,
     Answered,
     Asked,
     BudgetWarning,
@@ -109,11 +110,12 @@ class TerminalView:
 
     @render.register
     def _(self, event: TurnStarted) -> None:
-        self.show_line(f"› {event.text}", "bold")
+        if event.agent == MAIN:
+            self.show_line(f"› {event.text}", "bold")
 
     @render.register
     def _(self, event: TurnFinished) -> None:
-        if event.agent != "main":
+        if event.agent != MAIN:
             return
         if event.summary.strip() not in ("", self._last_text, self._last_error):
             self.show_line(event.summary)
@@ -156,7 +158,7 @@ class TerminalView:
 
     @render.register
     def _(self, event: TextDelta) -> None:
-        if event.agent == "main":
+        if event.agent == MAIN:
             self._shown.add(event.item)
             self._write(event.text)
 
@@ -165,12 +167,12 @@ class TerminalView:
         if event.item not in self._shown:
             self.show_line(f"{_name(event)}{event.text}")
         self._end_line()
-        if event.agent == "main":
+        if event.agent == MAIN:
             self._last_text = event.text.strip()
 
     @render.register
     def _(self, event: ThinkingDelta) -> None:
-        if self._thinking and event.agent == "main":
+        if self._thinking and event.agent == MAIN:
             self._shown.add(event.item)
             self._write(event.text, "dim italic")
         else:
@@ -384,7 +386,7 @@ def progress_bar(done: int, total: int | None, width: int = 20) -> str:
 
 def _name(event: Event) -> str:
     """The name of a sub-agent before what it does; nothing for the main agent."""
-    return "" if event.agent == "main" else f"[{event.agent}] "
+    return "" if event.agent == MAIN else f"[{event.agent}] "
 
 
 def _count(number: int, what: str) -> str:

@@ -37,7 +37,7 @@ async def run_agent(main: Turn, assignment: Assignment) -> Outcome:
         SubAgentStarted(
             **main.origin,
             name=assignment.name,
-            text=assignment.text,
+            text=assignment.title or assignment.text,
             priority=assignment.priority,
             depends_on=list(assignment.depends_on),
             role=assignment.role,

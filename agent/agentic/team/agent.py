@@ -17,6 +17,8 @@ class Assignment:
     name: str
     text: str
     workspace: Workspace
+    title: str = ""
+    """For a person; empty: the text."""
     role: Literal["worker", "resolver", "candidate"] = "worker"
     priority: int = 1
     depends_on: tuple[str, ...] = ()
