@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Sequence
 from typing import Literal
 
 Eol = Literal["\n", "\r\n", "\r"]
@@ -28,7 +29,7 @@ def line_starts(text: str) -> list[int]:
     return starts
 
 
-def line_of(starts: list[int], offset: int) -> int:
+def line_of(starts: Sequence[int], offset: int) -> int:
     """The line, from 0, that holds `offset`."""
     return bisect_right(starts, offset) - 1
 

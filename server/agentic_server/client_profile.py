@@ -43,6 +43,8 @@ class ClientProfile:
     """It asked for `agentic/event` notifications."""
     asks: bool = False
     """It answers `agentic/ask` requests."""
+    diagnostics: bool = False
+    """It answers `agentic/diagnostics` requests."""
     counts_code_points: bool = False
     """Its positions count code points, whatever was agreed on."""
 
@@ -107,6 +109,7 @@ def profile_of(params: types.InitializeParams) -> ClientProfile:
         code_actions=_takes_code_actions(capabilities),
         events=ours.get("events") is True,
         asks=ours.get("ask") is True,
+        diagnostics=ours.get("diagnostics") is True,
         counts_code_points=counts_code_points,
     )
 

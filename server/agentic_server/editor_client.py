@@ -19,6 +19,7 @@ from agentic_server.to_lsp import uri_of
 
 EDIT_SECONDS = 60.0
 SHOW_SECONDS = 5.0
+DIAGNOSTICS_SECONDS = 2.0
 POLL_SECONDS = 3600.0
 """How long one wait for a change lasts before the next one begins."""
 
@@ -82,6 +83,9 @@ class LspEditorClient:
 
     async def ask(self, question: Mapping[str, object]) -> object:
         return await self._request("agentic/ask", dict(question), None)
+
+    async def read_diagnostics(self, uris: Sequence[str]) -> object:
+        return await self._request("agentic/diagnostics", {"uris": list(uris)}, DIAGNOSTICS_SECONDS)
 
     async def gone(self) -> None:
         await self._gone.wait()

@@ -92,6 +92,10 @@ class EditorClient(Protocol):
         """Send an `agentic/ask`; the raw answer. Waits as long as the user takes. :raises EditorError:"""
         ...
 
+    async def read_diagnostics(self, uris: Sequence[str]) -> object:
+        """Send an `agentic/diagnostics`; the raw answer. :raises EditorError: none within 2 s, too"""
+        ...
+
     async def gone(self) -> None:
         """Wait until the connection is closed."""
         ...

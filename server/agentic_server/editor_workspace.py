@@ -27,6 +27,7 @@ from agentic.ports.workspace import Checkout, Command, Entry, Exit, Match, Outpu
 from agentic.safety.paths import Roots
 from agentic_server.editor_edits import SETTLE_SECONDS, Sent, closed_file_edit, same_text, send, send_and_watch
 from agentic_server.editor_port import EditorClient, OpenDocument
+from agentic_server.editor_problems import problems_in
 
 ClosedFiles = Literal["auto", "workspaceEdit", "disk"]
 """How files that are not open are written; auto: through the editor where it is known to save them."""
@@ -151,7 +152,7 @@ class EditorWorkspace:
         return [file.path for file in await self._unsaved()]
 
     async def problems(self, paths: Sequence[str]) -> Problems | Refusal:
-        return await self._disk.problems(paths)
+        return await problems_in(self._editor, self._roots, self.read, paths, self._disk.changed)
 
     async def check_out(self) -> Checkout | Refusal:
         return await self._disk.check_out()

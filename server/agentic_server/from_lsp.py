@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from typing import Literal
 from urllib.parse import unquote_to_bytes, urlsplit
 
+from agentic.text import line_of
+
 Encoding = Literal["utf-8", "utf-16", "utf-32"]
 """What a position's `character` counts: bytes, UTF-16 code units or code points."""
 
@@ -34,6 +36,13 @@ def offset_at(text: str, starts: Sequence[int], line: int, character: int, encod
         if units > character:
             return start + index
     return end
+
+
+def place_of(text: str, starts: Sequence[int], line: int, character: int, encoding: Encoding) -> tuple[int, int]:
+    """The line and column of a position, counted from 1 and in code points; always inside the text."""
+    offset = offset_at(text, starts, line, character, encoding)
+    found = line_of(starts, offset)
+    return found + 1, offset - starts[found] + 1
 
 
 def line_end(text: str, starts: Sequence[int], line: int) -> int:

@@ -6,6 +6,7 @@ request: `agentic.runTask` answers with the ids, and the rest arrives as events.
 
 A client that declares `capabilities.experimental.agentic` gets the events as `agentic/event` notifications and the
 questions as `agentic/ask` requests. For all others there are `$/progress` and `window/showMessageRequest`.
+One that declares `capabilities.experimental.agentic.diagnostics` is asked for diagnostics by `agentic/diagnostics`.
 
 Positions are LSP's, in the negotiated encoding. Ids are opaque texts.
 """
@@ -22,6 +23,7 @@ from msgspec import Meta
 from agentic.change import Outcome
 from agentic.events import AnsweredBy, Option
 from agentic.task import Domain, Mode, Route
+from agentic_server.diagnostics_wire import DiagnosticsParams, DiagnosticsResult, Range
 from agentic_server.doctor_wire import DoctorParams, DoctorResult
 from agentic_server.errors import InvalidParams, UnknownCommand
 from agentic_server.validation import Invalid, convert
@@ -40,25 +42,10 @@ TaskText = Annotated[
 ]
 SessionId = Annotated[str, Meta(min_length=1, description="The session, as `agentic.runTask` named it.")]
 TurnId = Annotated[str, Meta(min_length=1, description="The turn, as `agentic.runTask` named it.")]
-Index = Annotated[int, Meta(ge=0)]
 
 
 class _Wire(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     pass
-
-
-class Position(_Wire, frozen=True):
-    """A place in a document, from 0."""
-
-    line: Index
-    character: Index
-
-
-class Range(_Wire, frozen=True):
-    """From `start` up to, not including, `end`."""
-
-    start: Position
-    end: Position
 
 
 class Selection(_Wire, frozen=True):
@@ -82,6 +69,10 @@ class RunTaskParams(_Wire, frozen=True):
     ] = None
     route: Annotated[
         Route | None, Meta(description="Decides what triage would: `reply` answers without tools, `work` uses them.")
+    ] = None
+    deliberate: Annotated[
+        Literal["plan", "patch"] | None,
+        Meta(description="plan: a council deliberates before the work begins; patch: several patches compete."),
     ] = None
     open_files: Annotated[list[str] | None, Meta(description="URIs of the documents in view.")] = None
     uri: Annotated[str | None, Meta(description="URI of the active document.")] = None
@@ -330,6 +321,9 @@ METHODS: dict[str, MethodSpec] = {
     "agentic/event": MethodSpec("server", None, None, "An event of a session, with its gapless, increasing `seq`."),
     "agentic/ask": MethodSpec("server", AskParams, AskResult, "A person is needed."),
     "agentic/approvalResolved": MethodSpec("server", ApprovalResolved, None, "A question is closed, on every path."),
+    "agentic/diagnostics": MethodSpec(
+        "server", DiagnosticsParams, DiagnosticsResult, "What the editor's language servers say; answered within 2 s."
+    ),
     "agentic/attach": MethodSpec("client", AttachParams, AttachResult, "Send the events again that were missed."),
 }
 

@@ -13,10 +13,11 @@ from agentic.events import TurnStarted, decode
 from agentic.ports.store import LoggedEvent
 from agentic.safety.paths import Roots
 from agentic.task import Mode, Overrides, Task, narrower, new_id
+from agentic_server.diagnostics_wire import Position
 from agentic_server.documents import Document, Documents
 from agentic_server.errors import InvalidParams
 from agentic_server.from_lsp import path_of
-from agentic_server.protocol import Position, RunTaskParams, Selection
+from agentic_server.protocol import RunTaskParams, Selection
 from agentic_server.settings import Settings
 
 MAX_OPEN_FILES = 20

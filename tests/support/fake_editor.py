@@ -67,6 +67,8 @@ class FakeEditor:
         self.questions: list[object] = []
         self.withdrawn: list[object] = []
         self.documents_shown: list[str] = []
+        self.told: Callable[[Sequence[str]], object] = lambda _: {"items": []}
+        """What its language servers say of the documents with these URIs."""
         self.asked = asyncio.Event()
         self.closed = asyncio.Event()
         self.watches: list[tuple[str, FakeWatch]] = []
@@ -150,6 +152,12 @@ class FakeEditor:
 
     async def ask(self, question: Mapping[str, object]) -> object:
         return await self._answer(dict(question))
+
+    async def read_diagnostics(self, uris: Sequence[str]) -> object:
+        answer = self.told(uris)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     async def gone(self) -> None:
         await self.closed.wait()

@@ -48,7 +48,6 @@ class DiskWorkspace:
         self._journal: Journal | None = None
         self._writing = asyncio.Lock()
         self._changed: dict[str, None] = {}
-        """Paths that were written through this view, in their order."""
 
     def for_turn(self, journal: Journal) -> DiskWorkspace:
         """The same workspace, with its writes journalled under this turn."""
@@ -64,6 +63,11 @@ class DiskWorkspace:
     @property
     def roots(self) -> Sequence[str]:
         return self._roots.names
+
+    @property
+    def changed(self) -> Sequence[str]:
+        """The files that were written through this view, in their order."""
+        return list(self._changed)
 
     async def read(self, path: str) -> Snapshot | Refusal:
         return await asyncio.to_thread(self._read, path)
@@ -94,7 +98,7 @@ class DiskWorkspace:
         return []
 
     async def problems(self, paths: Sequence[str]) -> Problems | Refusal:
-        return await check_files(self.read, paths or list(self._changed), wanted=bool(paths))
+        return await check_files(self.read, paths or self.changed, wanted=bool(paths))
 
     async def check_out(self) -> Checkout | Refusal:
         return Refusal("io_error", "Copies of the workspace are not made yet.", "Do without.")
