@@ -13,9 +13,11 @@ from pathlib import Path
 
 from support.fake_editor import FakeEditor
 
+from agentic.change import Applied, Change, Edit, Snapshot
 from agentic.disk.workspace import DiskWorkspace
 from agentic.ports.workspace import MemoryWorkspace, Workspace
 from agentic.safety.paths import Roots
+from agentic.team.overlay import Overlay
 from agentic_server.editor_workspace import EditorWorkspace
 
 Content = str | bytes
@@ -110,7 +112,70 @@ async def _editor(name: str, folder: Path, files: Mapping[str, Content], on_disk
     return Bench(name, workspace, put, peek, bench.close)
 
 
-FACTORIES: dict[str, Factory] = {"memory": memory, "disk": disk, "editor": editor, "editor_unsaved": editor_unsaved}
+async def overlay(folder: Path, files: Mapping[str, Content]) -> Bench:
+    """An agent's view of files on the disk, in which nothing was changed yet."""
+    return _overlay("overlay", await disk(folder, files))
+
+
+async def overlay_memory(folder: Path, files: Mapping[str, Content]) -> Bench:
+    """A view whose every file was changed in the view itself; the workspace below holds other texts."""
+    texts = {path: text for path, text in files.items() if isinstance(text, str)}
+    below = dict.fromkeys(texts, "not what the agent sees\n")
+    bench = _overlay("overlay_memory", await memory(folder, below))
+    for path, text in texts.items():
+        now = await bench.workspace.read(path)
+        assert isinstance(now, Snapshot)
+        edit = Edit(0, len(now.text), text)
+        assert isinstance(await bench.workspace.apply(Change(path, now.version, now.text, (edit,))), Applied)
+    return bench
+
+
+async def overlay_editor(folder: Path, files: Mapping[str, Content]) -> Bench:
+    """A view of unsaved documents."""
+    return _overlay("overlay_editor", await editor_unsaved(folder, files))
+
+
+def _overlay(name: str, below: Bench) -> Bench:
+    view = Overlay(below.workspace)
+
+    def put(path: str, text: str | None) -> None:
+        """In the view itself, as its commands do, where the file was changed there; else in the workspace."""
+        change = _change_of(view, path)
+        if change is None:
+            return below.put(path, text)
+        view.seed([], [Snapshot(path, change.before, change.version)])
+        if text is not None:
+            edit = Edit(0, len(change.before), text)
+            view.seed([Change(path, change.version, change.before, (edit,))])
+        return None
+
+    def peek(path: str) -> str | None:
+        change, under = _change_of(view, path), below.peek(path)
+        if change is None:
+            return None if path in {origin.path for origin in view.removed} else under
+        marked = under is not None and under.startswith(BOM) and not change.after.startswith(BOM)
+        return BOM + change.after if marked else change.after
+
+    async def close() -> None:
+        await view.aclose()
+        await below.close()
+
+    return Bench(name, view, put, peek, close, below.holds_bytes)
+
+
+def _change_of(view: Overlay, path: str) -> Change | None:
+    return next((change for change in view.changes() if change.path == path), None)
+
+
+FACTORIES: dict[str, Factory] = {
+    "memory": memory,
+    "disk": disk,
+    "editor": editor,
+    "editor_unsaved": editor_unsaved,
+    "overlay": overlay,
+    "overlay_memory": overlay_memory,
+    "overlay_editor": overlay_editor,
+}
 
 
 def write(place: Path, content: Content) -> None:

@@ -82,6 +82,10 @@ class Checkout(Protocol):
         """The text files that commands have changed, made or removed (None) since they were last asked for."""
         ...
 
+    def came_with(self, path: str, text: str | None) -> bool:
+        """Whether this is the file's text as it was copied, or written last, before commands; None for no file."""
+        ...
+
     async def aclose(self) -> None: ...
 
 
@@ -153,20 +157,18 @@ class MemoryCheckout:
     def __init__(self, workspace: MemoryWorkspace, effects: dict[str, dict[str, str | None]] | None = None) -> None:
         self.workspace = workspace
         self.effects = effects or {}
+        self._given: dict[str, str | None] = dict(workspace.files)
         self._changed: dict[str, str | None] = {}
         self.closed = False
 
     async def write(self, path: str, text: str | None) -> Refusal | None:
-        if text is None:
-            self.workspace.files.pop(path, None)
-        else:
-            self.workspace.files[path] = text
-            self.workspace.versions.setdefault(path, 1)
+        self._given[path] = text
+        self._put(path, text)
         return None
 
     async def run(self, command: Command) -> AsyncGenerator[Output | Exit | Refusal]:
         for path, text in self.effects.get(command.text, {}).items():
-            await self.write(path, text)
+            self._put(path, text)
             self._changed[path] = text
         async for output in self.workspace.run(command):
             yield output
@@ -175,8 +177,18 @@ class MemoryCheckout:
         changed, self._changed = self._changed, {}
         return changed
 
+    def came_with(self, path: str, text: str | None) -> bool:
+        return self._given.get(path) == text
+
     async def aclose(self) -> None:
         self.closed = True
+
+    def _put(self, path: str, text: str | None) -> None:
+        if text is None:
+            self.workspace.files.pop(path, None)
+        else:
+            self.workspace.files[path] = text
+            self.workspace.versions.setdefault(path, 1)
 
 
 class MemoryWorkspace:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
@@ -82,13 +82,7 @@ class Roots:
         if isinstance(resolved, Refusal):
             return resolved
         inner = [resolved.lexical.relative_to(resolved.root), *self._inside(resolved.absolute)]
-        if any(_is_git(part) for place in inner for part in place.parts):
-            return Refusal(
-                "denied",
-                f"{path!r} belongs to git's own files, which can run programs.",
-                "Use a git command instead, which the user is asked about.",
-            )
-        return resolved
+        return refuse_git(path, [part for place in inner for part in place.parts]) or resolved
 
     def relative(self, place: Path) -> str | None:
         """The workspace path of a real place, or None outside the workspace."""
@@ -135,6 +129,17 @@ def check_again(resolved: Resolved) -> Refusal | None:
         "outside_workspace",
         f"A symbolic link on the way to {resolved.relative!r} was changed meanwhile.",
         "Look at the folder again.",
+    )
+
+
+def refuse_git(path: str, components: Iterable[str]) -> Refusal | None:
+    """A refusal (denied) where one of the path's components is a `.git`, under any spelling."""
+    if not any(_is_git(component) for component in components):
+        return None
+    return Refusal(
+        "denied",
+        f"{path!r} belongs to git's own files, which can run programs.",
+        "Use a git command instead, which the user is asked about.",
     )
 
 
