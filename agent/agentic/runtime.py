@@ -31,6 +31,7 @@ from agentic.events import (
 )
 from agentic.graph.build import ENTRY_AND_EXIT, Graph, compiled
 from agentic.graph.meter import Meter
+from agentic.graph.team import GraphTeam
 from agentic.graph.turn import Ports, Turn, TurnEnded
 from agentic.graph.window import PromptWindow
 from agentic.task import StopReason, Task, title_of
@@ -46,6 +47,7 @@ class Run:
         self._resume = resume
         history = History(ports.store, task.session, task.turn, load("system"))
         self._turn = Turn(task, ports, history, PromptWindow(ports.model, history), meter=Meter(task.prices))
+        self._turn.team = GraphTeam(self._turn)
         self._events = self._play()
         self._state: TurnState = fresh()
 

@@ -1,0 +1,182 @@
+"""Delegation: subtasks worked on side by side, as branches of a LangGraph graph, and joined.
+
+           ┌▶ work ─┐
+dispatch ──┼▶ work ─┼──▶ join
+           └▶ work ─┘
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import operator
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, TypedDict
+
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.runtime import Runtime
+from langgraph.types import Send
+
+from agentic.change import Change
+from agentic.events import SharedUpdated
+from agentic.graph.turn import Turn
+from agentic.graph.worker import run_agent
+from agentic.ports.team import Conflict, Delegated, Report, Subtask
+from agentic.team.agent import Assignment
+from agentic.team.merging import Joined, join
+from agentic.team.overlay import Overlay
+from agentic.team.shared import Board
+from agentic.team.subtasks import resolve_text, subtask_text
+
+
+class TeamState(TypedDict):
+    """What the branches write: the names of the finished subtasks. Their work is in the `Delegation`."""
+
+    subtasks: list[str]
+    finished: Annotated[list[str], operator.add]
+
+
+class Branch(TypedDict):
+    """What one branch is given."""
+
+    subtask: str
+
+
+@dataclass(slots=True)
+class Delegation:
+    """The live objects of one delegation."""
+
+    turn: Turn
+    subtasks: dict[str, Subtask]
+    places: asyncio.Semaphore
+    board: Board = field(default_factory=Board)
+    done: dict[str, asyncio.Event] = field(default_factory=dict[str, asyncio.Event])
+    reports: dict[str, Report] = field(default_factory=dict[str, Report])
+    changes: dict[str, list[Change]] = field(default_factory=dict[str, list[Change]])
+    seeds: dict[str, Sequence[Change]] = field(default_factory=dict[str, Sequence[Change]])
+    joined: Joined = field(default_factory=lambda: Joined(()))
+
+    def join(self, names: Iterable[str]) -> Joined:
+        """The work of these, joined."""
+        return join([(name, self.changes[name]) for name in names], self.seeds)
+
+
+class GraphTeam:
+    """The team of a turn, as `ports.team.Team` says."""
+
+    def __init__(self, turn: Turn) -> None:
+        self._turn = turn
+
+    async def delegate(self, call: str, subtasks: Sequence[Subtask]) -> Delegated:
+        turn = self._turn
+        delegation = Delegation(
+            turn,
+            {subtask.name: subtask for subtask in subtasks},
+            asyncio.Semaphore(turn.task.team.agents),
+            done={subtask.name: asyncio.Event() for subtask in subtasks},
+        )
+        beginning = TeamState(subtasks=[subtask.name for subtask in subtasks], finished=[])
+        await build_team().ainvoke(beginning, context=delegation)
+        reports = [delegation.reports[subtask.name] for subtask in subtasks]
+        return Delegated(reports, delegation.joined.changes, delegation.joined.conflicts)
+
+
+@functools.cache
+def build_team() -> CompiledStateGraph[TeamState, Delegation, TeamState, TeamState]:
+    """The graph of every delegation. It keeps no position: nothing has happened to the workspace before it ends."""
+    graph = StateGraph(TeamState, context_schema=Delegation)
+    graph.add_node("work", work)
+    graph.add_node("join", join_work)
+    graph.add_conditional_edges(START, dispatch, ["work"])
+    graph.add_edge("work", "join")
+    graph.add_edge("join", END)
+    return graph.compile(checkpointer=False)
+
+
+def dispatch(state: TeamState) -> list[Send]:
+    """One branch for each subtask; those that depend on others wait for them."""
+    return [Send("work", Branch(subtask=name)) for name in state["subtasks"]]
+
+
+async def work(state: Branch, *, runtime: Runtime[Delegation]) -> dict[str, Any]:
+    """One sub-agent on its own view of the workspace, which holds the work of those it depends on."""
+    delegation = runtime.context
+    subtask = delegation.subtasks[state["subtask"]]
+    for name in subtask.depends_on:
+        await delegation.done[name].wait()
+    async with delegation.places:
+        overlay = Overlay(delegation.turn.ports.workspace)
+        try:
+            delegation.seeds[subtask.name] = delegation.join(subtask.depends_on).changes
+            overlay.seed(delegation.seeds[subtask.name])
+            await _carry_out(delegation, subtask, overlay)
+        finally:
+            await overlay.aclose()
+    return {"finished": [subtask.name]}
+
+
+async def join_work(state: TeamState, *, runtime: Runtime[Delegation]) -> dict[str, Any]:
+    """The work of all, joined; what two of them did differently goes to one agent that sees both."""
+    delegation = runtime.context
+    joined = delegation.join(state["subtasks"])
+    if joined.conflicts:
+        joined = await _resolve(delegation, joined)
+    delegation.joined = joined
+    return {}
+
+
+async def _carry_out(delegation: Delegation, subtask: Subtask, overlay: Overlay) -> None:
+    turn, rules = delegation.turn, delegation.turn.task.team
+    others = [other for other in delegation.subtasks.values() if other is not subtask]
+    text = subtask_text(turn.task, subtask, delegation.board, others)
+    outcome = await run_agent(
+        turn,
+        Assignment(
+            subtask.name,
+            text,
+            overlay,
+            title=subtask.text,
+            priority=subtask.priority,
+            depends_on=tuple(subtask.depends_on),
+            iterations=rules.iterations,
+            seconds=rules.seconds,
+        ),
+    )
+    changes = overlay.changes()
+    report = Report(subtask.name, outcome.stop_reason, outcome.summary, tuple(change.path for change in changes))
+    delegation.reports[subtask.name], delegation.changes[subtask.name] = report, changes
+    delegation.board.note(report, changes)
+    turn.emit(SharedUpdated(**turn.origin, items=list(delegation.board.items)))
+    delegation.done[subtask.name].set()
+
+
+async def _resolve(delegation: Delegation, joined: Joined) -> Joined:
+    """One agent makes the files right that two have changed in the same place. Where it fails the conflicts stay."""
+    turn, rules = delegation.turn, delegation.turn.task.team
+    overlay = Overlay(turn.ports.workspace)
+    try:
+        overlay.seed(joined.changes)
+        text = resolve_text(turn.task, joined.conflicts, list(delegation.subtasks.values()))
+        name = _free_name("resolver", delegation.subtasks)
+        outcome = await run_agent(
+            turn,
+            Assignment(
+                name,
+                text,
+                overlay,
+                "Joins what two of them did differently.",
+                "resolver",
+                iterations=rules.iterations,
+                seconds=rules.seconds,
+            ),
+        )
+        left: Sequence[Conflict] = () if outcome.stop_reason == "end_turn" else joined.conflicts
+        return joined if left else Joined(tuple(overlay.changes()))
+    finally:
+        await overlay.aclose()
+
+
+def _free_name(wanted: str, taken: dict[str, Subtask]) -> str:
+    return wanted if wanted not in taken else _free_name(f"{wanted}-2", taken)
