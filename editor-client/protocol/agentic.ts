@@ -201,6 +201,26 @@ export interface CouncilRevision {
   agent: string;
 }
 
+/** LSP's, as the language server sent it; what else it holds is not read. */
+export interface Diagnostic {
+  range: Range;
+  message: string;
+  /** 1: error, 2: warning, 3: information, 4: hint; not set: error. */
+  severity?: 1 | 2 | 3 | 4 | null;
+  source?: string | null;
+  code?: number | string | null;
+}
+
+/** Of which documents; none: of all that the client knows of. */
+export interface DiagnosticsParams {
+  uris: string[];
+}
+
+/** An item for each document that some language server has examined; the others are left out. */
+export interface DiagnosticsResult {
+  items: DocumentDiagnostics[];
+}
+
 /** How far the examination goes. Measuring takes up to 20 seconds. */
 export interface DoctorParams {
   /** Ask each endpoint for about fifteen small completions, to see what it can do and how fast. */
@@ -211,6 +231,14 @@ export interface DoctorParams {
 export interface DoctorResult {
   endpoints: EndpointReport[];
   checks: Check[];
+}
+
+/** All that is known of one document; an empty list where it was examined and nothing is wrong. */
+export interface DocumentDiagnostics {
+  uri: string;
+  diagnostics: Diagnostic[];
+  /** The document's version that they were made for, where the client knows it. */
+  version?: number | null;
 }
 
 /** A change is about to be made to `path`; `item` names the proposal. Not yet applied. */
@@ -589,6 +617,8 @@ export interface RunTaskParams {
   complexity?: number | null;
   /** Decides what triage would: `reply` answers without tools, `work` uses them. */
   route?: "reply" | "work" | null;
+  /** plan: a council deliberates before the work begins; patch: several patches compete. */
+  deliberate?: "patch" | "plan" | null;
   /** URIs of the documents in view. */
   openFiles?: string[] | null;
   /** URI of the active document. */
@@ -981,4 +1011,6 @@ export interface ServerMethods {
   "agentic/ask": { params: AskParams; result: AskResult };
   /** A question is closed, on every path. */
   "agentic/approvalResolved": { params: ApprovalResolved; result: void };
+  /** What the editor's language servers say; answered within 2 s. */
+  "agentic/diagnostics": { params: DiagnosticsParams; result: DiagnosticsResult };
 }

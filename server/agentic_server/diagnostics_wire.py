@@ -40,7 +40,7 @@ class Diagnostic(_Wire, frozen=True, forbid_unknown_fields=False):
     code: int | str | None = None
 
 
-class DocumentDiagnostics(_Wire, frozen=True, forbid_unknown_fields=False):
+class DocumentDiagnostics(_Wire, frozen=True):
     """All that is known of one document; an empty list where it was examined and nothing is wrong."""
 
     uri: str
@@ -56,7 +56,7 @@ class DiagnosticsParams(_Wire, frozen=True):
     uris: list[str] = []
 
 
-class DiagnosticsResult(_Wire, frozen=True, forbid_unknown_fields=False):
+class DiagnosticsResult(_Wire, frozen=True):
     """An item for each document that some language server has examined; the others are left out."""
 
     items: list[DocumentDiagnostics]

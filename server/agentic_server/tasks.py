@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from lsprotocol import types
 
 from agentic.errors import AgenticError, Refusal
-from agentic.events import TurnStarted, decode
+from agentic.events import MAIN, TurnStarted, decode
 from agentic.ports.store import LoggedEvent
 from agentic.safety.paths import Roots
 from agentic.task import Mode, Overrides, Task, narrower, new_id
@@ -36,7 +36,10 @@ class Begun:
 def last_begun(events: Sequence[LoggedEvent]) -> Begun:
     """What the session's last turn was asked for, and within which bounds. :raises AgenticError: it has none."""
     for logged in reversed(events):
-        if b'"turnStarted"' in logged.body and isinstance(event := decode(logged.body), TurnStarted):
+        if b'"turnStarted"' not in logged.body:
+            continue
+        event = decode(logged.body)
+        if isinstance(event, TurnStarted) and event.agent == MAIN:
             return Begun(event.text, event.mode)
     raise AgenticError("The session has no turn that could be resumed.", "Start one with agentic.runTask.")
 
@@ -53,17 +56,20 @@ class View(Protocol):
 
 def task_of(params: RunTaskParams, session: str, settings: Settings, view: View) -> Task:
     """The task that a client asked for, never in a wider mode than the user's setting. :raises InvalidParams:"""
-    return Task(
-        text=params.task,
-        session=session,
-        turn=new_id("t"),
+    task = settings.task(params.task, session, new_id("t"))
+    given = task.overrides
+    return replace(
+        task,
         mode=narrower(params.mode, settings.mode),
-        limits=settings.task_limits(),
-        prices=settings.task_prices(),
-        overrides=Overrides(params.domain, params.complexity, params.route),
+        overrides=Overrides(params.domain, _or(params.complexity, given.complexity), params.route or given.route),
         open_files=_open_files(params, view),
         selection=_selection(params.selection, view) if params.selection else "",
+        deliberate=params.deliberate or task.deliberate,
     )
+
+
+def _or(first: float | None, second: float | None) -> float | None:
+    return second if first is None else first
 
 
 def _open_files(params: RunTaskParams, view: View) -> tuple[str, ...]:
