@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import tempfile
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from agentic.change import Applied, Change, Snapshot, minimal_edits
 from agentic.disk.glob import matcher
 from agentic.disk.journal import Journal, edit_intent, to_its_end
-from agentic.disk.search import search
+from agentic.disk.texts import search_with
 from agentic.disk.workspace import DiskWorkspace
 from agentic.errors import Refusal
 from agentic.merge import merge, place
@@ -136,17 +134,8 @@ class EditorWorkspace:
         return sorted({*found, *new})[:limit]
 
     async def search(self, pattern: str, glob: str, limit: int) -> list[Match] | Refusal:
-        unsaved = await self._unsaved()
-        if not unsaved:
-            return await self._disk.search(pattern, glob, limit)
-        found = await self._search_disk(pattern, glob, limit, {f.path for f in unsaved})
-        if isinstance(found, Refusal):
-            return found
-        wanted = [file for file in unsaved if not glob or matcher(glob)(file.path)]
-        in_editor = await _search_texts(wanted, pattern, limit)
-        if isinstance(in_editor, Refusal):
-            return in_editor
-        return sorted(found + in_editor, key=lambda match: (match.path, match.line))[:limit]
+        texts = {file.path: file.text for file in await self._unsaved()}
+        return await search_with(self._disk.search, texts, pattern, glob, limit)
 
     async def unsaved(self) -> list[str]:
         return [file.path for file in await self._unsaved()]
@@ -305,18 +294,6 @@ class EditorWorkspace:
                 different.append(_Unsaved(on_disk.path, document.text, on_disk.exists))
         return sorted(different, key=lambda file: file.path)
 
-    async def _search_disk(self, pattern: str, glob: str, limit: int, hidden: set[str]) -> list[Match] | Refusal:
-        """The first matches on disk that are not in the hidden files."""
-        wanted = limit
-        while True:
-            found = await self._disk.search(pattern, glob, wanted)
-            if isinstance(found, Refusal):
-                return found
-            kept = [match for match in found if match.path not in hidden]
-            if len(kept) >= limit or len(found) < wanted:
-                return kept[:limit]
-            wanted *= 4
-
     def _file(self, path: str) -> _File | Refusal:
         resolved = self._roots.resolve(path)
         return resolved if isinstance(resolved, Refusal) else _File(resolved.relative, str(resolved.absolute))
@@ -332,20 +309,6 @@ def _carried(change: Change, now: str) -> str | Refusal:
     if isinstance(wanted, Refusal):
         return Refusal("conflict", f"{change.path}: {wanted.message}", wanted.next_step)
     return wanted
-
-
-async def _search_texts(files: Sequence[_Unsaved], pattern: str, limit: int) -> list[Match] | Refusal:
-    """Search unsaved texts as files are searched: in a process of its own, for a pattern may take for ever."""
-    with tempfile.TemporaryDirectory(prefix="agentic-") as folder:
-        names = {f"{number:09}": file for number, file in enumerate(files)}
-        await asyncio.to_thread(_write_all, Path(folder), names)
-        found = await search(Roots([folder]), pattern, "", limit) if names else []
-    return found if isinstance(found, Refusal) else [replace(match, path=names[match.path].path) for match in found]
-
-
-def _write_all(folder: Path, names: Mapping[str, _Unsaved]) -> None:
-    for name, file in names.items():
-        (folder / name).write_bytes(file.text.encode("utf-8", "replace"))
 
 
 def _version(document: OpenDocument) -> str:
