@@ -27,7 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "context": DATA | {"ports", "prompts", "syntax"},
     "safety": DATA | {"ports"},
     "store": DATA | {"ports"},
-    "tools": DATA | {"ports", "edits", "safety"},
+    "tools": DATA | {"ports", "edits", "safety", "context"},
     "disk": DATA | {"ports", "safety", "syntax"},
     "team": DATA | {"ports", "context", "prompts", "tools", "disk", "safety"},
 }

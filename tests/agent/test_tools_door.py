@@ -15,7 +15,7 @@ from agentic.tools.runtime import MAX_CHARS
 def test_specs_are_small_and_stable() -> None:
     names = [spec["function"]["name"] for spec in tool_specs()]
     assert names == list(TOOLS) == [
-        "read_file", "list_files", "find_files", "search_text", "problems",
+        "read_file", "list_files", "find_files", "search_text", "search_code", "problems",
         "edit_file", "write_file", "run_command", "ask_user", "update_plan",
     ]  # fmt: skip
     assert tool_specs() is tool_specs()
