@@ -16,7 +16,7 @@ from support.prompts import Prompt, as_sent, assert_append_only, on_the_wire
 from support.runs import Stage, reply, work
 
 from agentic.context.prompts import load
-from agentic.control.state import LOOP_STOP
+from agentic.control.loops import REPEATED
 from agentic.events import Compacted, EditResolved, Event, RecoveryTried, Steered, TextDelta, ToolStarted
 from agentic.ports.asker import ScriptedAsker
 from agentic.ports.model import ModelRequest, Say, ScriptedModel
@@ -90,7 +90,7 @@ async def test_a_session_with_all_that_can_befall_it_sends_one_growing_prompt() 
     stage = Stage(FILES, ["reject", "accept"])
     played = [
         await stage.play("Set x", [Say(work(), [READ, EDIT]), Say(""), Say("", thinking="Hm."), Say("As you wish.")]),
-        await stage.play("Look", [Say(work(), [READ]), *[Say("", [READ])] * (LOOP_STOP - 1), Say("In circles.")]),
+        await stage.play("Look", [Say(work(), [READ]), *[Say("", [READ])] * (REPEATED[-1] - 1), Say("In circles.")]),
         await stage.play("Look", [Say(work(), [("read_file", "{broken"), ("none", {})]), Say("Done.")], during=_steer),
     ]
     with pytest.raises(KeyboardInterrupt):

@@ -13,7 +13,7 @@ from support.runs import Stage, reply, work
 from agentic.change import Snapshot
 from agentic.context.history import INTERRUPTED
 from agentic.context.prompts import load
-from agentic.control.state import LOOP_STOP
+from agentic.control.loops import REPEATED
 from agentic.errors import ContextOverflow, EndpointUnreachable, Refusal, StoreError, StreamBroken
 from agentic.events import (
     Answered,
@@ -165,7 +165,7 @@ async def test_what_the_model_said_is_logged_whole() -> None:
 
 
 async def test_the_same_call_for_ever_is_warned_of_and_then_ended_with_a_summary() -> None:
-    script = [Say(work(), [READ]), *[Say("", [READ])] * (LOOP_STOP - 1), Say("I was going round in circles.")]
+    script = [Say(work(), [READ]), *[Say("", [READ])] * (REPEATED[-1] - 1), Say("I was going round in circles.")]
     played = await Stage(FILES).play("Look", script)
     assert played.finished.stop_reason == "loop"
     assert played.finished.summary == "I was going round in circles."

@@ -1,151 +1,126 @@
-"""The state of a turn and the decisions over it: pure functions, testable without a model.
+"""Run control: the door. Pure functions over one `TurnState`, testable without a model.
 
-The state is plain JSON values, small whatever the conversation's length: LangGraph writes it down at every step.
+How they fit into an iteration of the graph:
+
+1. The request is made with `state["temperature"]` and `state["tools"]`; a `StreamGuard` reads its text along, and
+   where it gives a reason the stream is cut: `after_cut`. Otherwise `after_answer`.
+2. `cut_calls` says how many of the answer's calls may still run. For each: `before_call`; a `Block` is read by the
+   model instead of a result. Then `after_call`, with the refusal's code or the block's.
+3. `decide`, with what has been `Spent`: go on, recover, or finish. `after_directive` writes down what was decided,
+   so that no step of a ladder is taken twice and the next request knows how to ask.
+4. `warnings` names the budgets that have come near their limit.
+
+What the user says meanwhile is a new beginning: `after_steering`. The rules with their limits and reasons stand in one
+table in `docs/run-control.md`.
 """
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
-from typing import TypedDict
+from agentic.control.answers import after_answer, after_cut, meant_to_call, troubles_of_answer, troubles_of_talk
+from agentic.control.budgets import cut_calls, exhausted, warnings
+from agentic.control.calls import after_call, before_call, troubles
+from agentic.control.ladders import next_step
+from agentic.control.types import (
+    Block,
+    Directive,
+    Finish,
+    NearLimit,
+    Proceed,
+    Recover,
+    Spent,
+    Trouble,
+    TurnState,
+    fresh,
+)
+from agentic.task import Limits, StopReason
 
-from agentic.control.routes import Station
-from agentic.control.unread import holds_unread_call
-from agentic.task import Limits, Route, StopReason
+__all__ = [
+    "Block",
+    "Directive",
+    "Finish",
+    "NearLimit",
+    "Proceed",
+    "Recover",
+    "Spent",
+    "TurnState",
+    "after_answer",
+    "after_call",
+    "after_cut",
+    "after_directive",
+    "after_steering",
+    "before_call",
+    "cut_calls",
+    "decide",
+    "fresh",
+    "meant_to_call",
+    "warnings",
+    "why_ended",
+]
 
-MAX_EMPTY = 2
-"""Empty answers in a row that are asked again; one more ends the turn."""
-MAX_UNREAD = 2
-"""The same for answers whose calls nobody could read."""
-LOOP_WARN = 3
-LOOP_STOP = 5
-"""Identical calls with identical results, in a row: at the first the model is told, at the second the turn ends.
-
-In 198 recorded runs of real agents no command was ever run three times in a row with success.
-"""
-
-
-class TurnState(TypedDict):
-    """Counters of one turn."""
-
-    route: Route
-    iteration: int
-    calls: int
-    """Tool calls made so far."""
-    last_call: str
-    """The fingerprint of the last call and its result."""
-    repeats: int
-    """How often that has come in a row."""
-    empty: int
-    """Empty answers in a row."""
-    unread: int
-    """Answers in a row that called nothing but hold a call that could not be read."""
-    answered: bool
-    """The last answer called no tool."""
-    stop: StopReason | None
-    summarise: bool
-    """Whether the model is to be asked for a summary before the end."""
-    warned: bool
-    """The user has been told that a limit is near."""
-    ahead: list[Station]
-    """What the task still goes through before the work begins."""
-
-
-def fresh() -> TurnState:
-    """The state before the first iteration."""
-    return TurnState(
-        route="work",
-        iteration=0,
-        calls=0,
-        last_call="",
-        repeats=0,
-        empty=0,
-        unread=0,
-        answered=False,
-        stop=None,
-        summarise=False,
-        warned=False,
-        ahead=[],
-    )
+_WHY: dict[StopReason, str] = {
+    "max_time": "the time limit is reached",
+    "max_iterations": "the limit of iterations is reached",
+    "max_tokens": "the answer reached its token limit",
+    "refusal": "the answer was filtered",
+    "cancelled": "the user cancelled it",
+    "context_exhausted": "the conversation no longer fits the model's window",
+}
 
 
-@dataclass(frozen=True, slots=True)
-class Proceed:
-    """Ask the model again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Recover:
-    """Ask again, with these words: a prompt's name and what to fill in."""
-
-    problem: str
-    prompt: str
-    strength: int
-    pattern: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Finish:
-    """End the turn; `summarise` when the model is to be asked for a summary first."""
-
-    reason: StopReason
-    summarise: bool = False
-
-
-Decision = Proceed | Recover | Finish
-
-
-def after_call(state: TurnState, name: str, arguments: str, result: str) -> TurnState:
-    """The state after a tool call."""
-    digest = hashlib.sha256("\0".join((name, arguments, result)).encode("utf-8", "surrogatepass")).hexdigest()[:16]
-    fingerprint = f"{name}:{digest}"
-    same = fingerprint == state["last_call"]
-    return {
-        **state,
-        "calls": state["calls"] + 1,
-        "last_call": fingerprint,
-        "repeats": state["repeats"] + 1 if same else 1,
-    }
-
-
-def after_answer(state: TurnState, *, text: str, calls: int) -> TurnState:
-    """The state after an answer."""
-    empty = not text.strip() and not calls
-    unread = not calls and holds_unread_call(text)
-    return {
-        **state,
-        "empty": state["empty"] + 1 if empty else 0,
-        "unread": state["unread"] + 1 if unread else 0,
-        "answered": not calls,
-    }
-
-
-def decide(state: TurnState, limits: Limits) -> Decision:
-    """What comes after an iteration."""
+def decide(state: TurnState, limits: Limits, spent: Spent | None = None) -> Directive:
+    """What comes after an iteration. An answer that calls nothing and is in order ends the turn, whatever is spent."""
     if state["stop"] is not None:
         return Finish(state["stop"])
-    if state["answered"]:
-        return _after_text(state)
-    if state["repeats"] >= LOOP_STOP:
-        return Finish("loop", summarise=True)
-    if state["iteration"] >= limits.iterations or 2 * state["iteration"] >= limits.recursion:
-        return Finish("max_iterations", summarise=True)
-    if state["repeats"] >= LOOP_WARN:
-        pattern = state["last_call"].split(":")[0]
-        return Recover("loop", "loop", state["repeats"] - LOOP_WARN + 1, pattern)
-    return Proceed()
+    found = troubles_of_answer(state) if state["answered"] else [*troubles(state), *troubles_of_talk(state)]
+    if state["answered"] and not found:
+        return Finish("end_turn")
+    over = exhausted(state, limits, spent or Spent())
+    steps = _steps(state, found)
+    end = next((step for step in steps if isinstance(step, Finish)), None)
+    return end or over or (steps[0] if steps else Proceed())
 
 
-def near_limit(state: TurnState, limits: Limits) -> bool:
-    """Whether the user should be warned now that iterations run out: once, at four fifths."""
-    return not state["warned"] and state["iteration"] >= max(1, limits.iterations * 4 // 5)
+def after_directive(state: TurnState, directive: Directive) -> TurnState:
+    """The state once the directive is carried out; a `Recover`'s words are said by the graph."""
+    match directive:
+        case Proceed():
+            return state
+        case Recover():
+            told = {**state["nudged"], directive.problem: [directive.strength, directive.count]}
+            return {
+                **state,
+                "answered": False,
+                "nudged": told,
+                "temperature": directive.temperature,
+                "tools": directive.tools,
+            }
+        case Finish():
+            return {
+                **state,
+                "stop": directive.reason,
+                "summarise": directive.summarise,
+                "why": directive.why,
+                "fallback": directive.fallback,
+            }
 
 
-def _after_text(state: TurnState) -> Decision:
-    if state["empty"] > MAX_EMPTY or state["unread"] > MAX_UNREAD:
-        return Finish("error")
-    if state["empty"]:
-        return Recover("empty", "empty", state["empty"])
-    if state["unread"]:
-        return Recover("unread", "unread", state["unread"])
-    return Finish("end_turn")
+def after_steering(state: TurnState) -> TurnState:
+    """The state once the user has said more: what went wrong before their words counts no longer; budgets do."""
+    kept = fresh(state["mode"], state["domain"])
+    return {
+        **kept,
+        "route": state["route"],
+        "ahead": state["ahead"],
+        "iteration": state["iteration"],
+        "calls": state["calls"],
+        "warned": state["warned"],
+    }
+
+
+def why_ended(state: TurnState) -> str:
+    """What ended the turn, in words that go on after "Stopped: "."""
+    return state["why"] or _WHY.get(state["stop"] or "error", "the turn ends here")
+
+
+def _steps(state: TurnState, found: list[Trouble]) -> list[Recover | Finish]:
+    return [step for trouble in found if (step := next_step(state, trouble))]

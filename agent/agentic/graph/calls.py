@@ -7,9 +7,11 @@ import asyncio
 from agentic.context.history import INTERRUPTED
 from agentic.control import state as control
 from agentic.control.state import TurnState
+from agentic.events import ToolKind
 from agentic.graph.turn import Turn
 from agentic.team.agent import Ran
 from agentic.tools.base import ToolContext
+from agentic.tools.registry import TOOLS
 from agentic.tools.runtime import run_call
 
 
@@ -28,10 +30,18 @@ async def run_calls(state: TurnState, turn: Turn) -> TurnState:
             turn.history.add_result(call.server_id, result.text)
             if result.exit_code is not None:
                 turn.commands.append(Ran(result.command, result.exit_code))
-            state = control.after_call(state, call.name, call.arguments, result.text)
+            state = control.after_call(
+                state, call.name, call.arguments, result.text, code=result.code, kind=kind_of(call.name)
+            )
     finally:
         turn.drop_pending("Not run: the turn was ended by the user or by its time limit.")
     return state
+
+
+def kind_of(name: str) -> ToolKind:
+    """What a tool does; of a name that is no tool's nothing is known."""
+    tool = TOOLS.get(name)
+    return tool.kind if tool is not None else "other"
 
 
 def tool_context(turn: Turn) -> ToolContext:

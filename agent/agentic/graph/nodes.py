@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -11,7 +12,7 @@ from agentic.context.layout import task_message
 from agentic.context.prompts import load, render
 from agentic.control import state as control
 from agentic.control.routes import ahead
-from agentic.control.state import Finish, Recover, TurnState
+from agentic.control.state import Finish, Recover, Spent, TurnState
 from agentic.control.triage import Classification, guess, override
 from agentic.errors import ModelError
 from agentic.events import (
@@ -28,7 +29,7 @@ from agentic.graph.calls import run_calls
 from agentic.graph.streaming import TriageView, ask
 from agentic.graph.turn import Turn, TurnEnded
 from agentic.ports.model import Answer
-from agentic.tools.registry import tool_specs
+from agentic.tools.registry import TOOLS
 
 Work = Callable[[TurnState, Turn], Awaitable[TurnState]]
 
@@ -69,7 +70,8 @@ async def triage(state: TurnState, turn: Turn) -> TurnState:
             turn.emit(_classified(turn, found))
     turn.classification = found
     state = _take(state, turn, answer, view.text)
-    return {**state, "route": "work" if turn.pending or state["unread"] else found.route}
+    route = "work" if turn.pending or control.meant_to_call(state) else found.route
+    return {**state, "route": route, "domain": found.domain, "mode": turn.task.mode}
 
 
 async def reply(state: TurnState, turn: Turn) -> TurnState:
@@ -91,8 +93,9 @@ async def plan(state: TurnState, turn: Turn) -> TurnState:
         turn.plan[:] = [PlanStep(text) for text in steps]
         turn.emit(PlanUpdated(**turn.origin, steps=list(turn.plan)))
     stations = ahead(turn.task, turn.classification) if turn.classification else []
-    if state["unread"]:
-        _recover(state, turn, Recover("unread", "unread", state["unread"]))
+    decision = control.decide(state, turn.task.limits)
+    if control.meant_to_call(state) and isinstance(decision, Recover):
+        state = _recover(state, turn, decision)
     elif stations and turn.pending:
         with turn.phase("tools"):
             state = await run_calls(state, turn)
@@ -135,20 +138,18 @@ async def reflect(state: TurnState, turn: Turn) -> TurnState:
     """Is it done, stuck, or at a limit? A pure decision; here it only becomes words."""
     limits = turn.task.limits
     with turn.phase("reflection"):
-        decision = control.decide(state, limits)
+        decision = control.decide(state, limits, _spent(turn))
         if turn.inbox and isinstance(decision, Finish) and decision.reason == "end_turn":
             return {**state, "answered": False}
         if isinstance(decision, Finish):
             turn.listening = False
-            if decision.reason == "error":
-                turn.summary = _UNREADABLE if state["unread"] else _EMPTY
-            return {**state, "stop": decision.reason, "summarise": decision.summarise}
+            turn.summary = decision.fallback or turn.summary
+            return control.after_directive(state, decision)
         if isinstance(decision, Recover):
-            _recover(state, turn, decision)
-        if control.near_limit(state, limits):
-            used = float(state["iteration"])
-            turn.emit(BudgetWarning(**turn.origin, budget="iterations", used=used, limit=limits.iterations))
-            state = {**state, "warned": True}
+            state = _recover(state, turn, decision)
+        state, near = control.warnings(state, limits, _spent(turn))
+        for one in near:
+            turn.emit(BudgetWarning(**turn.origin, budget=one.budget, used=one.used, limit=one.limit))
     return state
 
 
@@ -159,7 +160,7 @@ async def finish(state: TurnState, *, runtime: Runtime[Turn]) -> TurnState:
         _tick_off(turn)
     if not state["summarise"] or turn.cancelled:
         return state
-    reason = _REASONS.get(state["stop"] or "", "the turn ends here")
+    reason = control.why_ended(state)
     turn.drop_pending(f"Not run: {reason}.")
     turn.history.add_user(render("summary", reason=reason))
     try:
@@ -173,18 +174,6 @@ async def finish(state: TurnState, *, runtime: Runtime[Turn]) -> TurnState:
     turn.drop_pending("Not run: the turn is over.")
     turn.summary = turn.summary or f"Stopped: {reason}."
     return state
-
-
-_EMPTY = "The model gave nothing but empty answers. Ask again, or try another model."
-_UNREADABLE = (
-    "The model's tool calls could not be read. Ask again, or try another model; `agentic doctor` says how "
-    "its server offers tools."
-)
-_REASONS = {
-    "max_iterations": "the limit of iterations is reached",
-    "max_time": "the time limit is reached",
-    "loop": "the same call was repeated without any change",
-}
 
 
 def _classified(turn: Turn, found: Classification) -> Classified:
@@ -211,7 +200,7 @@ def _take(state: TurnState, turn: Turn, answer: Answer, text: str) -> TurnState:
         return {**state, "stop": "refusal"}
     if answer.finish_reason == "length" and text:
         return {**state, "stop": "max_tokens"}
-    return control.after_answer(state, text=text, calls=len(answer.calls))
+    return control.after_answer(state, text=text, calls=len(answer.calls), thinking=answer.thinking, tools=list(TOOLS))
 
 
 def _first_view(state: TurnState, turn: Turn) -> TriageView | None:
@@ -236,10 +225,17 @@ def _deliver(turn: Turn) -> None:
         turn.emit(Steered(**turn.origin, text=text))
 
 
-def _recover(state: TurnState, turn: Turn, decision: Recover) -> None:
-    tools = ", ".join(spec["function"]["name"] for spec in tool_specs())
-    text = render(decision.prompt, count=state["repeats"], pattern=decision.pattern, tools=tools)
-    if decision.problem == "loop":
-        turn.emit(LoopDetected(**turn.origin, pattern=decision.pattern, count=state["repeats"]))
+def _recover(state: TurnState, turn: Turn, decision: Recover) -> TurnState:
+    text = render(decision.prompt, count=decision.count, pattern=decision.pattern, tools=", ".join(TOOLS))
+    if decision.is_loop:
+        pattern = decision.pattern or decision.problem
+        turn.emit(LoopDetected(**turn.origin, pattern=pattern, count=decision.count))
     turn.emit(RecoveryTried(**turn.origin, problem=decision.problem, strength=decision.strength, text=text))
     turn.history.add_user(text)
+    return control.after_directive(state, decision)
+
+
+def _spent(turn: Turn) -> Spent:
+    """What the turn has used up, with all its agents; the seconds are this agent's own."""
+    whole = turn.meter.whole
+    return Spent(time.monotonic() - turn.started, whole.tokens, whole.cost or 0.0, whole.metrics.tool_calls)
