@@ -74,6 +74,7 @@ HEAVY = (
     "rich",
     "tiktoken",
     "watchfiles",
+    "tree_sitter",
 )
 START_PATH = ("agentic_server.app", "agentic_server.settings", "agentic_server.protocol", "agentic.events")
 

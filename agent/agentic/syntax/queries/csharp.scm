@@ -1,0 +1,11 @@
+(class_declaration name: (identifier) @name) @class
+(record_declaration name: (identifier) @name) @class
+(struct_declaration name: (identifier) @name) @class
+(interface_declaration name: (identifier) @name) @type
+(enum_declaration name: (identifier) @name) @type
+(delegate_declaration name: (identifier) @name) @type
+(namespace_declaration name: (_) @name) @module
+(method_declaration name: (identifier) @name) @method
+(constructor_declaration name: (identifier) @name) @method
+(property_declaration name: (identifier) @name) @variable
+(local_function_statement name: (identifier) @name) @function

@@ -1,0 +1,2 @@
+(rule_set (selectors) @name) @other
+(keyframes_statement (keyframes_name) @name) @other
