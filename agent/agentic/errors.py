@@ -91,7 +91,7 @@ class Refusal:
 
     `code` is stable snake_case: not_found, not_unique, no_op, stale, conflict, rejected, outside_workspace,
     not_text, too_large, exists, not_a_file, denied, bad_arguments, unknown_tool, plan_mode, timeout, cancelled,
-    io_error.
+    io_error, subtasks_failed.
     """
 
     code: str

@@ -7,6 +7,7 @@ from agentic.events import (
     Answered,
     Asked,
     BudgetWarning,
+    CouncilDecision,
     EditProposed,
     EditResolved,
     Event,
@@ -23,6 +24,7 @@ from agentic.events import (
     PhaseStarted,
     RetrievalProgress,
     RetrievalResult,
+    SharedUpdated,
     SubAgentFinished,
     SubAgentStarted,
     TextDelta,
@@ -126,6 +128,14 @@ def warned() -> Event:
     return BudgetWarning(**MAIN, budget="iterations", used=8, limit=9)
 
 
+def shared() -> Event:
+    return SharedUpdated(**MAIN, items=[])
+
+
+def decided() -> Event:
+    return CouncilDecision(**MAIN, council="c", ranking=[], reason="")
+
+
 FIRST = FirstToken(**MAIN, request="r1", seconds=0.1)
 OUTPUT = ToolOutput(**MAIN, item="c1", stream="stdout", text="x")
 PROGRESS = RetrievalProgress(**MAIN, done=1)
@@ -180,6 +190,13 @@ GOOD: dict[str, list[Event]] = {
         helped(),
         finished(),
     ],
+    "a team in a call": with_call(
+        helps(), started(HELPER), shared(), finished(HELPER), helped(), decided(), asked(), replied()
+    ),
+    "a team in a phase": in_phase(
+        helps(), helps("b"), started(HELPER), finished(HELPER), helped("b"), helped(), decided()
+    ),
+    "a team between phases": [started(), decided(), shared(), rounds(1), finished()],
 }
 
 BAD: dict[str, tuple[list[Event], str]] = {
@@ -245,6 +262,11 @@ BAD: dict[str, tuple[list[Event], str]] = {
         "event 6: .* a call that the model made",
     ),
     "an open sub-agent": ([started(), helps(), finished()], r"event 2: .* subAgentFinished of \['helper'\]"),
+    "a sub-agent that outlives its call": (
+        [*with_call(helps(), started(HELPER), finished(HELPER))[:-1], helped(), finished()],
+        r"event 9: .* subAgentFinished of \['helper'\] before the end of the call",
+    ),
+    "a council in an answer": (in_phase(asks(), decided(), answered()), "event 4: found modelFinished"),
     "an unannounced sub-agent": ([started(), started(HELPER), finished(HELPER), finished()], "event 1: .* before it"),
     "a late sub-agent": (
         [started(), helps(), started(HELPER), helped(), finished(HELPER), finished()],

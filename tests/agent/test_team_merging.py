@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentic.change import ABSENT, Change, minimal_edits
+from agentic.change import ABSENT, Change, Edit, minimal_edits
 from agentic.team.merging import USER, Joined, join
 
 TEN = "".join(f"line {number}\n" for number in range(10))
@@ -134,6 +134,9 @@ def test_empty_files_are_created_too() -> None:
     assert join([("a", [created("")])]).changes == (created(""),)
     assert join([("a", [created("")]), ("b", [created("")])]).changes == (created(""),)
     assert join([("a", [created("")]), ("b", [created("x\n")])]) == Joined((created("x\n"),))
+    written = Change("a.py", ABSENT, "", (Edit(0, 0, ""),))
+    assert join([("a", [written])]).changes == (written,)
+    assert join([("a", [created("x\n")]), ("b", [written])]) == Joined((created("x\n"),))
 
 
 def test_a_change_of_nothing_is_none() -> None:

@@ -39,6 +39,7 @@ from agentic.events import (
     RecoveryTried,
     RetrievalProgress,
     RetrievalResult,
+    SharedUpdated,
     Steered,
     SubAgentFinished,
     SubAgentStarted,
@@ -60,6 +61,8 @@ Numbered = tuple[int, Event]
 
 NOTICES = (BudgetWarning, LoopDetected, RecoveryTried, Steered, ErrorRaised)
 COUNCIL = (CouncilProposal, CouncilCritique, CouncilRevision, CouncilDecision)
+TEAM = (SharedUpdated, *COUNCIL)
+"""What may stand wherever `team` may, beside sub-agents, which come in pairs."""
 DELTAS = (TextDelta, ThinkingDelta, ToolCallDelta)
 FINISHED = (TextFinished, ThinkingFinished)
 RETRIEVAL = (RetrievalProgress, RetrievalResult)
@@ -159,7 +162,7 @@ class _Agent:
         elif self.at(SubAgentStarted, SubAgentFinished):
             self.sub_agent()
         else:
-            self.take(Classified, PlanUpdated, *NOTICES, *COUNCIL, also="a phase, an iteration or turnFinished")
+            self.take(Classified, PlanUpdated, *NOTICES, *TEAM, also="a phase, an iteration or turnFinished")
 
     def iteration(self) -> None:
         number = self.take(IterationStarted).number
@@ -185,9 +188,11 @@ class _Agent:
                 self.call()
             elif self.at(*RETRIEVAL):
                 self.retrieval()
+            elif self.at(SubAgentStarted, SubAgentFinished):
+                self.sub_agent()
             else:
-                also = f"an answer, a call, a retrieval or the phaseFinished of {opened}"
-                self.take(Compacted, Classified, PlanUpdated, *NOTICES, also=also)
+                also = f"an answer, a call, a retrieval, a sub-agent or the phaseFinished of {opened}"
+                self.take(Compacted, Classified, PlanUpdated, *NOTICES, *TEAM, also=also)
         if self.take(PhaseFinished).phase != opened:
             self.wrong(f"the phaseFinished of {opened}")
 
@@ -257,16 +262,21 @@ class _Agent:
         if self.items.get(item) != ("ToolCall", "open"):
             self.wrong(f"a call that the model made and that has not run yet, not {item}")
         self.items[item] = ("ToolCall", "run")
+        at_work = set(self.sub_agents)
         while not self.at(ToolFinished):
             if self.at(EditProposed):
                 self.edit(item)
             elif self.at(Asked):
                 self.question(item)
+            elif self.at(SubAgentStarted, SubAgentFinished):
+                self.sub_agent()
             else:
-                also = f"an edit, a question or the toolFinished of {item}"
-                event = self.take(ToolOutput, PlanUpdated, *NOTICES, also=also)
+                also = f"an edit, a question, a sub-agent or the toolFinished of {item}"
+                event = self.take(ToolOutput, PlanUpdated, *NOTICES, *TEAM, also=also)
                 if isinstance(event, ToolOutput):
                     self.same(event.item, item, "the output of")
+        if self.sub_agents != at_work:
+            self.refuse(f"subAgentFinished of {sorted(self.sub_agents - at_work)} before the end of the call")
         self.same(self.take(ToolFinished).item, item, "the toolFinished of")
 
     def edit(self, call: str) -> None:

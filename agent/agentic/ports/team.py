@@ -1,8 +1,11 @@
-"""The team port: other agents that work on parts of a task, each on its own view of the workspace."""
+"""The team port: other agents that work on parts of a task, each on its own view of the workspace.
+
+The double, `ScriptedTeam`, has its reports from a list.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -67,3 +70,17 @@ class Team(Protocol):
         in the reports; cancelling the task ends all of them.
         """
         ...
+
+
+class ScriptedTeam:
+    """Hands back what the script says, in order, and keeps what it was asked for."""
+
+    def __init__(self, script: Iterable[Delegated] = ()) -> None:
+        self.script = list(script)
+        self.calls: list[tuple[str, Sequence[Subtask]]] = []
+
+    async def delegate(self, call: str, subtasks: Sequence[Subtask]) -> Delegated:
+        self.calls.append((call, subtasks))
+        if not self.script:
+            raise AssertionError(f"the script has nothing for {[subtask.name for subtask in subtasks]}")
+        return self.script.pop(0)

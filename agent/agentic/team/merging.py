@@ -262,7 +262,7 @@ def _by_lines(base: str, edits: Iterable[Edit]) -> list[Edit]:
     starts = line_starts(base)
     raw: list[Edit] = []
     whole: list[Edit] = []
-    for edit in edits:
+    for edit in (edit for edit in edits if edit.new or edit.start < edit.end):
         raw.append(edit)
         if whole and starts[line_of(starts, edit.start)] < whole[-1].end:
             whole.pop()
