@@ -23,7 +23,7 @@ How do I convince my boss to pay for a bigger monitor?
 Summarize the plot of Hamlet in three sentences.
 What are the advantages of electric cars over diesel cars?
 How does photosynthesis work?
-Translate "good night" into Italian, French and Japanese.
+Translate "good night" into Greek, Swedish and Danish.
 I am feeling a bit tired today. Any advice?
 What is the weather like in Lisbon in November?
 Which is better for beginners, Rust or Haskell?

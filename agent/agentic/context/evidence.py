@@ -27,7 +27,7 @@ PHRASE_POINTS = 6.0
 """A line with a quoted text; divided by the root of how many files have it."""
 TEXT_POINTS = 6.0
 """Lines with all words of the task, the rare ones counting most; less by the square for those that are missing."""
-USE_POINTS = 3.0
+USE_POINTS = 3.5
 """A line with an identifier; divided by the root of how many files have it."""
 WORD_POINTS = 2.5
 """What defines a word of the prose as its name; divided by the root of how many do."""
@@ -39,6 +39,8 @@ _SYMBOLS = 60
 _MATCHES = 200
 _WORDS = 24
 _ATTEMPTS = 3
+_SEVERAL = 1.2
+"""The weight of words that a place must hold at least: more than one word's, where the task has more."""
 _FEW = 3
 """Of a task of fewer words even all of them do not say as much."""
 
@@ -171,9 +173,10 @@ def text_hits(words: Sequence[str], found: Sequence[Found]) -> list[Hit]:
     places = Counter(word for each in held for word in each)
     worth = {word: weight * math.log1p(len(found) / (places[word] or 1)) for word, weight in stems.items()}
     every = sum(worth.values()) * max(1.0, _FEW / (len(worth) or 1)) or 1.0
+    enough = min(_SEVERAL, sum(stems.values()))
     hits: list[Hit] = []
     for place, each in zip(found, held, strict=True):
-        if sum(stems[word] for word in each) >= 1.2:
+        if sum(stems[word] for word in each) >= enough:
             line, text = _best_line(place, worth)
             share = sum(worth[word] for word in each) / every
             hits.append(Hit(place.path, line, TEXT_POINTS * share, text, frozenset(each)))

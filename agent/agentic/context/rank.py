@@ -47,10 +47,14 @@ class Ranked:
     hits: tuple[Hit, ...]
 
     @property
-    def is_sure(self) -> bool:
-        """Whether it is named in the task, or holds several of its words: one word alone says little."""
-        held = frozenset[str]().union(*(hit.words for hit in self.hits))
-        return any(hit.firm for hit in self.hits) or len(held) > 1
+    def is_named(self) -> bool:
+        """Whether the task names it, or something in it."""
+        return any(hit.firm for hit in self.hits)
+
+    @property
+    def holds_several(self) -> bool:
+        """Whether it holds several words of the task, or what the task names."""
+        return self.is_named or len(frozenset[str]().union(*(hit.words for hit in self.hits))) > 1
 
 
 def rank(terms: Terms, hits: Iterable[Hit], open_files: Sequence[str] = ()) -> list[Ranked]:

@@ -28,8 +28,10 @@ GATHERING = 0.7
 """The part of the time after which nothing more is waited for, so that there is time to read what was found."""
 GOOD = 4.5
 """The score below which a file is not offered."""
+GOOD_IF_NAMED = 3.0
+"""The same for a file that the task names, or with a text or an identifier of it."""
 BESIDE_BEST = 0.4
-"""Nor is a file with less than this part of the best one's score."""
+"""Nor is a file offered with less than this part of the best one's score."""
 MAX_FILES = 8
 MAX_SHOWN = 5
 """Regions shown with their lines; further ones are named only."""
@@ -87,9 +89,13 @@ async def find(query: str, workspace: Workspace, index: CodeIndex, limit: int, s
 
 
 def _good(files: Sequence[Ranked]) -> list[Ranked]:
-    if not files or files[0].score < GOOD:
-        return []
-    return [file for file in files if file.is_sure and file.score >= max(GOOD, files[0].score * BESIDE_BEST)]
+    """One word alone, however rare, says too little."""
+    least = files[0].score * BESIDE_BEST if files else 0.0
+    return [
+        file
+        for file in files
+        if file.score >= least and file.score >= (GOOD_IF_NAMED if file.is_named else GOOD) and file.holds_several
+    ]
 
 
 async def _read(
@@ -124,7 +130,7 @@ def _fill(regions: Sequence[Region], budget: int) -> Offered:
 
 
 def _render(shown: Sequence[Region], named: Sequence[Region]) -> str:
-    also = ["\n".join(["Also:", *(region.place for region in named)])] if named else []
+    also = ["\n".join([*(["Also:"] if shown else []), *(region.place for region in named)])] if named else []
     return "\n\n".join([_HEADER, *(f"{region.place}\n{_numbered(region)}" for region in shown), *also])
 
 
