@@ -16,7 +16,7 @@ def test_specs_are_small_and_stable() -> None:
     names = [spec["function"]["name"] for spec in tool_specs()]
     assert names == list(TOOLS) == [
         "read_file", "list_files", "find_files", "search_text", "search_code", "problems",
-        "edit_file", "write_file", "run_command", "ask_user", "update_plan",
+        "edit_file", "write_file", "run_command", "ask_user", "update_plan", "delegate",
     ]  # fmt: skip
     assert tool_specs() is tool_specs()
     assert len(json.dumps(tool_specs()).encode()) / 4 <= 1300

@@ -141,9 +141,9 @@ DELEGATE = Tool(
     name="delegate",
     kind="other",
     description=(
-        "Let other agents work on 2 to 5 parts of a large task at the same time, each on a copy of the files; their"
-        " changes come back joined, with a report. Only for large tasks whose parts touch different files: each text"
-        " must be complete (goal, files, interfaces, how to check), since they see nothing of this conversation."
+        "Let other agents do 2 to 5 parts of a large task at the same time, each on a copy of the files; their joined"
+        " changes come back with a report. Only where parts touch different files; each text must be complete (goal,"
+        " files, interfaces, how to check): they know nothing else."
     ),
     arguments=Delegate,
     run=run,
