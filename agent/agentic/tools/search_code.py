@@ -16,7 +16,6 @@ DEFAULT_RESULTS = 10
 SECONDS = 5.0
 """For the whole search; what has come by then is told."""
 MAX_LINE_CHARS = 160
-_SHOWN_LINES = 3
 
 
 class SearchCode(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -39,13 +38,10 @@ async def run(context: ToolContext, call: str, arguments: SearchCode) -> ToolRes
 
 
 def _shown(region: Region) -> str:
-    """The place, and its best line with what follows it."""
-    begin = max(0, min(region.line - region.first, len(region.lines) - _SHOWN_LINES))
-    lines = region.lines[begin : begin + _SHOWN_LINES]
-    numbered = (
-        f"{n}\t{cut(line, MAX_LINE_CHARS)}" for n, line in enumerate(lines, region.first + begin) if line.strip()
-    )
-    return "\n".join([region.place, *numbered])
+    """The place, with its first line, its best one and what follows it."""
+    wanted = {region.first, region.line, region.line + 1}
+    numbered = ((n, line) for n, line in enumerate(region.lines, region.first) if n in wanted and line.strip())
+    return "\n".join([region.place, *(f"{n}\t{cut(line, MAX_LINE_CHARS)}" for n, line in numbered)])
 
 
 def _progress(state: IndexState) -> str:
