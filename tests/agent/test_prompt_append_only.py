@@ -129,7 +129,8 @@ async def test_a_cancelled_answer_stays_in_the_prompt_as_far_as_it_was_heard() -
 
 async def test_fifty_iterations_in_a_small_window_change_the_prompt_at_compactions_only() -> None:
     stage = Stage({f"{n}.py": f"# {n}\n" + "some words here\n" * 60 for n in range(50)}, window=16_384)
-    script = [Say(work(), [("read_file", {"path": f"{n}.py"})]) for n in range(50)] + [Say("Fifty.")]
+    reads = [Say(f"File {n}.", [("read_file", {"path": f"{n}.py"})]) for n in range(1, 50)]
+    script = [Say(work(), [("read_file", {"path": "0.py"})]), *reads, Say("Fifty.")]
     played = await stage.play("Look", script)
     compactions = played.of(Compacted)
     assert 1 <= len(compactions) <= 5

@@ -317,8 +317,8 @@ async def test_a_prompt_that_the_server_finds_too_long_is_shortened_and_sent_onc
 
 async def test_a_window_that_is_too_small_for_the_task_ends_the_turn_by_name() -> None:
     played = await Stage(FILES, window=2_048).play("Look", [Say("unused")])
-    assert played.of(ErrorRaised)[0].code == "context_overflow"
-    assert played.finished.stop_reason == "error"
+    assert played.of(ErrorRaised)[0].code == "context_exhausted"
+    assert played.finished.stop_reason == "context_exhausted"
     assert played.model.requests == []
 
 

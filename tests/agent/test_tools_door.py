@@ -9,7 +9,6 @@ from toolbench import Bench
 from agentic.ports.asker import Proposal, Question, Reply, Verdict
 from agentic.tools.registry import TOOLS, tool_specs
 from agentic.tools.repair import repair
-from agentic.tools.runtime import MAX_CHARS
 
 
 def test_specs_are_small_and_stable() -> None:
@@ -180,7 +179,7 @@ async def test_cancelled_while_a_person_thinks(
 async def test_no_result_fills_the_window() -> None:
     bench = Bench({f"{'folder' * 60}/{number}.py": "" for number in range(200)})
     result = await bench.call("find_files", {"pattern": "*.py"})
-    assert len(result.text) < MAX_CHARS + 100
+    assert len(result.text) < bench.context.max_chars + 100
     assert result.text.endswith("99.py")
 
 

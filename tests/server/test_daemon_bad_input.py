@@ -92,9 +92,9 @@ async def test_a_task_of_a_million_characters_is_taken(staged: Staged) -> None:
     model.play(Reply(reply("Long.")))
     turn = await daemon.run("x" * 1_000_000)
     finished = await turn.finished()
-    assert finished["stopReason"] == "error"
+    assert finished["stopReason"] == "context_exhausted"
     assert "window of 8192 tokens" in finished["summary"]
-    assert turn.of("errorRaised")[0]["code"] == "context_overflow"
+    assert turn.of("errorRaised")[0]["code"] == "context_exhausted"
 
 
 async def test_half_a_character_in_a_task_is_no_end_of_anything(staged: Staged) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from agentic.events import Compacted, Event, ModelStarted
+from agentic.events import Compacted, Event, ModelStarted, PhaseStarted
 from agentic.ports.model import ModelRequest
 
 
@@ -69,9 +69,12 @@ class Conversations:
 
     def add_run(self, requests: Iterable[ModelRequest], events: Iterable[Event]) -> None:
         """Check a run's requests. Its events tell where it was compacted: each request has one first `ModelStarted`."""
-        compacted = _compacted_before(events)
+        compacted, summaries = _compactions(events)
         for number, request in enumerate(requests):
-            self.add(request.conversation, as_sent(request), compacted=number in compacted)
+            if number in summaries:
+                self.sum_up(request.conversation, as_sent(request))
+            else:
+                self.add(request.conversation, as_sent(request), compacted=number in compacted)
 
     def add(self, conversation: tuple[str, str], prompt: Prompt, *, compacted: bool = False) -> None:
         former = self.last.get(conversation)
@@ -79,6 +82,15 @@ class Conversations:
             kept = prompt.rebuilds(former) if compacted else prompt.extends(former)
             assert kept, f"The prompt of {conversation} is not append-only: {prompt.parting(former)}"
         self.last[conversation] = prompt
+
+    def sum_up(self, conversation: tuple[str, str], prompt: Prompt) -> None:
+        """Check a request for a summary: one message more than a beginning of the conversation, or than what may be
+        left of it; the conversation itself does not go on with it."""
+        former = self.last.get(conversation)
+        if former is not None:
+            asked_of = Prompt(prompt.tools, prompt.messages[:-1])
+            known = asked_of.extends(former) or former.extends(asked_of) or asked_of.rebuilds(former)
+            assert known, f"The summary of {conversation} is asked of another: {asked_of.parting(former)}"
 
 
 def assert_append_only(prompts: Iterable[Prompt], compactions: int = 0) -> None:
@@ -113,15 +125,19 @@ def _likeliest(prompt: Prompt, heads: Sequence[Prompt]) -> Prompt | None:
     return max(sharing, key=lambda head: len(said.intersection(head.messages)), default=None)
 
 
-def _compacted_before(events: Iterable[Event]) -> set[int]:
-    """The numbers of the requests, from 0, before which the conversation was compacted."""
-    found, sent = set[int](), 0
+def _compactions(events: Iterable[Event]) -> tuple[set[int], set[int]]:
+    """The numbers of the requests, from 0, before which the conversation was compacted; and of those for summaries."""
+    compacted, summaries, sent, phases = set[int](), set[int](), 0, dict[str, str]()
     for event in events:
-        if isinstance(event, ModelStarted) and event.attempt == 1:
+        if isinstance(event, PhaseStarted):
+            phases[event.agent] = event.phase
+        elif isinstance(event, ModelStarted) and event.attempt == 1:
+            if phases.get(event.agent) == "compaction":
+                summaries.add(sent)
             sent += 1
         elif isinstance(event, Compacted):
-            found.add(sent)
-    return found
+            compacted.add(sent)
+    return compacted, summaries
 
 
 def _difference(before: bytes, now: bytes) -> str:

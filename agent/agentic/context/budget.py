@@ -13,6 +13,8 @@ SMALLEST_RESERVE = 1024
 """Tokens kept for an answer, in a window that is at least twice as large."""
 MOST_CHARS = 50_000
 """Characters of a tool's result at most, however large the window."""
+FEWEST_CHARS = 600
+"""Characters that a tool's result may always have: with fewer nothing can be read."""
 LARGEST_CALIBRATION = 2.0
 """A server that counts more than this many times as much puts something fixed in front of the prompt."""
 
@@ -38,15 +40,15 @@ def budget_of(window: int, answer_limit: int | None = None) -> int:
     return window - (reserve if answer_limit is None else min(reserve, answer_limit))
 
 
-def result_limit(window: int, used: int) -> int:
+def result_limit(window: int, used: int, fixed: int = 0) -> int:
     """The characters that a tool's next result may have, in a window of so many tokens of which `used` are.
 
-    As much as still fits, but at most a quarter of the window and at least an eighth of it: where not even that fits,
-    what is older makes room. Never more than `MOST_CHARS`.
+    As much as still fits, or as will once older messages have made room: that is half of what the `fixed` tokens, which
+    nothing makes shorter, leave. At most a quarter of the window, between `FEWEST_CHARS` and `MOST_CHARS`.
     """
-    free = max(0, budget_of(window) - used)
-    tokens = min(window // 4, max(free, window // 8))
-    return min(MOST_CHARS, tokens * _CHARS_A_TOKEN)
+    budget = budget_of(window)
+    tokens = min(window // 4, max(budget - used, (budget - fixed) // 2))
+    return min(MOST_CHARS, max(FEWEST_CHARS, tokens * _CHARS_A_TOKEN))
 
 
 class Ledger:

@@ -24,8 +24,6 @@ FILES_ROOM = 1 / 8
 """The part of the budget for the files that are offered again."""
 MOST_FILES = 3
 
-_WORTH = 2
-"""What is replaced must be as many times longer than the longest summary."""
 _SHORTEST = 40
 """Characters below which a text is no summary."""
 
@@ -50,11 +48,6 @@ def replaced(messages: Sequence[Message], cut: int) -> list[int]:
     """The places of what a summary stands for."""
     own = set(own_words(messages))
     return [place for place in range(cut) if place not in own and not is_system(messages[place])]
-
-
-def is_worth_it(tokens: int, limit: int) -> bool:
-    """Whether a summary of up to `limit` tokens pays where it replaces so many."""
-    return tokens >= limit * _WORTH
 
 
 def summary_request(tokens: int) -> Message:

@@ -34,7 +34,7 @@ from agentic.context.shorten import halved, stubs
 from agentic.ports.model import Message
 
 KEPT_EXCHANGES = 3
-"""As many of the last answers keep their tools' whole outputs in the first step."""
+"""As many of the last answers keep their tools' whole outputs in the first step, if that frees enough."""
 
 ENOUGH = 3 / 4
 """The part of the budget to which a step must come down, so that the next one is not soon due."""
@@ -92,7 +92,7 @@ def trim(
     """
     draft = _Draft(list(messages), list(counts), estimate, before)
     if draft.total > budget:
-        draft.stub_outputs()
+        draft.stub_outputs(budget)
         if draft.total > draft.goal(budget):
             draft.drop_oldest(budget)
         if draft.total > draft.goal(budget):
@@ -109,7 +109,7 @@ def shrink_outputs(
 ) -> Trimmed:
     """The first step alone. It leaves every message at its place; `fits`: whether it came down far enough."""
     draft = _Draft(list(messages), list(counts), estimate, before)
-    draft.stub_outputs()
+    draft.stub_outputs(budget)
     return draft.trimmed(messages, draft.goal(budget))
 
 
@@ -161,12 +161,15 @@ class _Draft:
     def goal(self, budget: int) -> int:
         return goal_of(budget, self._before + fixed_tokens(self.messages, self.counts))
 
-    def stub_outputs(self) -> None:
-        """Shrink the outputs of all tools but those of the last exchanges."""
+    def stub_outputs(self, budget: int) -> None:
+        """Shrink the outputs of all tools but those of the last exchanges, or of the very last where that is needed."""
         exchanges = [unit for unit in units(self.messages) if len(unit) > 1]
-        for unit in exchanges[:-KEPT_EXCHANGES]:
-            for place, stub in zip(unit[1:], stubs([self.messages[place] for place in unit]), strict=True):
-                self._replace(place, stub)
+        for kept in range(KEPT_EXCHANGES, 0, -1):
+            for unit in exchanges[:-kept]:
+                for place, stub in zip(unit[1:], stubs([self.messages[place] for place in unit]), strict=True):
+                    self._replace(place, stub)
+            if self.total <= self.goal(budget):
+                break
 
     def drop_oldest(self, budget: int) -> None:
         """Take out the oldest exchanges until half of the budget is free, or of what the pinned ones leave of it; and

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from agentic.context.history import INTERRUPTED
 from agentic.control import state as control
@@ -20,10 +21,11 @@ async def run_calls(state: TurnState, turn: Turn) -> TurnState:
     context = tool_context(turn)
     try:
         while turn.pending:
+            fitting = replace(context, max_chars=await turn.window.result_chars())
             call = turn.pending.pop(0)
             turn.meter.add_call()
             try:
-                result = await run_call(call, context)
+                result = await run_call(call, fitting)
             except asyncio.CancelledError:
                 turn.history.add_result(call.server_id, INTERRUPTED)
                 raise

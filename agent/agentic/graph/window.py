@@ -102,7 +102,9 @@ class PromptWindow:
 
     async def result_chars(self) -> int:
         """How many characters the next tool's result may have."""
-        return result_limit(self._model.window, (await self.count()).tokens)
+        ledger = await self.count()
+        fixed = ledger.before + fixed_tokens(self._history.for_server, ledger.counts())
+        return result_limit(self._model.window, ledger.tokens, fixed)
 
     def told(self, usage: Usage, upto: int) -> None:
         """An answer has come; the server has counted the prompt of the first `upto` messages."""
@@ -128,10 +130,10 @@ class PromptWindow:
         limit = compaction.summary_limit(self._model.window)
         cut = compaction.cut_of(messages, counts, budget)
         gone = compaction.replaced(messages, cut)
-        size = sum(counts[place] for place in gone)
+        size = sum(shrunk.counts[place] for place in gone)
         fixed = ledger.before + fixed_tokens(messages, counts)
         goal = goal_of(budget, fixed)
-        if not compaction.is_worth_it(size, limit) or fixed + limit > goal:
+        if size <= limit or fixed + limit > goal:
             return None
         text = await helper.summary(self._to_sum_up(ledger, shrunk, cut, limit), limit)
         summary = compaction.summary_message(text, [messages[place] for place in gone])

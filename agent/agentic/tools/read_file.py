@@ -11,6 +11,12 @@ from agentic.tools.lines import absent, cut, numbered
 
 MAX_LINES = 800
 MAX_CHARS = 24_000
+_NUMBER = 8
+"""Characters of a line's number, its tab and its end."""
+_FOOTER = 80
+"""Characters of what tells how to read on."""
+_CUT_NOTE = 30
+"""Characters of what tells that a line is cut."""
 
 
 class ReadFile(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -33,23 +39,24 @@ async def run(context: ToolContext, call: str, arguments: ReadFile) -> ToolResul
     if first > len(lines):
         step = f"Give an offset from 1 to {len(lines)}."
         return refused(Refusal("bad_arguments", f"{snapshot.path} has {len(lines)} lines.", step))
-    page = _page(lines[first - 1 :], max(1, arguments.limit))
+    page = _page(lines[first - 1 :], min(max(1, arguments.limit), MAX_LINES), min(MAX_CHARS, context.max_chars))
     last = first + len(page) - 1
     whole = (
         "" if last == len(lines) and first == 1 else f"\n[Lines {first} to {last} of {len(lines)}.{_more(last, lines)}]"
     )
-    return ToolResult(numbered(page, first) + whole)
+    return ToolResult(numbered(page, first) + whole, path=snapshot.path)
 
 
-def _page(lines: list[str], limit: int) -> list[str]:
-    """As many lines as fit, at least one."""
-    room, count = MAX_CHARS, 0
-    for line in lines[: min(limit, MAX_LINES)]:
-        room -= len(cut(line)) + 8
+def _page(lines: list[str], limit: int, chars: int) -> list[str]:
+    """As many lines as fit, at least one, and that one as much of it as fits."""
+    room, count = chars - _FOOTER, 0
+    for line in lines[:limit]:
+        room -= len(cut(line)) + _NUMBER
         if room < 0 and count:
             break
         count += 1
-    return lines[:count]
+    longest = chars - _FOOTER - _NUMBER - _CUT_NOTE
+    return [cut(lines[0], longest)] if count == 1 else lines[:count]
 
 
 def _more(last: int, lines: list[str]) -> str:

@@ -23,8 +23,8 @@ MAX_CHARS = 10_000
 MAX_SECONDS = 600.0
 MAX_SHOWN = 1_000_000
 """Characters of output that are passed on as events, whatever a command prints."""
-_HEAD = MAX_CHARS * 2 // 3
-_TAIL = MAX_CHARS - _HEAD
+_NOTES = 250
+"""Characters of what is said beside the output."""
 
 
 class RunCommand(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -35,25 +35,28 @@ class RunCommand(msgspec.Struct, frozen=True, omit_defaults=True):
 
 @dataclass(slots=True)
 class Printed:
-    """What a command printed, both streams in order: its beginning and its end, whatever its length."""
+    """What a command printed, both streams in order: its beginning and its end, `limit` characters of it."""
 
+    limit: int = MAX_CHARS
     head: str = ""
     tail: str = ""
     total: int = 0
 
     def add(self, text: str) -> None:
         self.total += len(text)
-        room = _HEAD - len(self.head)
+        head = self.limit * 2 // 3
+        room = head - len(self.head)
         self.head += text[:room]
-        self.tail = (self.tail + text[room:])[-_TAIL:]
+        self.tail = (self.tail + text[room:])[head - self.limit :]
 
     @property
     def text(self) -> str:
         left_out = self.total - len(self.head) - len(self.tail)
         if not left_out:
             return self.head + self.tail
-        how = "to see them, write the output to a file and read that, or filter it"
-        return f"{self.head}\n[… {left_out} characters left out; {how} …]\n{self.tail}"
+        after = self.head.count("\n") + 1
+        how = "to see them, write the output to a file and read that with an offset, or filter it"
+        return f"{self.head}\n[… {left_out} characters left out after line {after}; {how} …]\n{self.tail}"
 
 
 async def run(context: ToolContext, call: str, arguments: RunCommand) -> ToolResult:
@@ -110,7 +113,7 @@ async def _run_once(context: ToolContext, call: str, command: Command) -> ToolRe
 
 
 async def _stream(context: ToolContext, call: str, command: Command) -> ToolResult:
-    printed = Printed()
+    printed = Printed(min(MAX_CHARS, context.max_chars - _NOTES))
     if unsaved := await context.workspace.unsaved():
         printed.add(f"[The user has not saved {', '.join(unsaved)}: this command saw the older text on disk.]\n")
     async with aclosing(context.workspace.run(command)) as outputs:

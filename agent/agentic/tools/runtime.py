@@ -18,9 +18,6 @@ from agentic.tools.base import Tool, ToolContext, ToolResult, refused
 from agentic.tools.registry import TOOLS
 from agentic.tools.repair import repair
 
-MAX_CHARS = 50_000
-"""Characters of a result at most, whatever the tool: one must not fill the model's window."""
-
 _logger = logging.getLogger(__name__)
 _CANCELLED = ToolResult("The call was cancelled.", "cancelled")
 
@@ -96,13 +93,20 @@ async def _run(call: ToolCall, runnable: _Runnable, context: ToolContext) -> Too
         if verdict == "deny":
             return refused(_denied(tool, context))
         result = await tool.run(replace(context, approval=verdict), call.id, arguments)
-        return replace(result, text=clip(result.text, MAX_CHARS))
+        text = clip(result.text, context.max_chars)
+        return replace(result, text=await _with_rules(result.path, text, context))
     except AgenticError as error:
         _logger.warning("the tool %s failed: %s", tool.name, error)
         return refused(Refusal(error.code, str(error), error.hint))
     except Exception as error:
         _logger.exception("the tool %s broke", tool.name)
         return ToolResult(f"The tool {tool.name} broke: {type(error).__name__}: {error}. Try another way.", "internal")
+
+
+async def _with_rules(path: str, text: str, context: ToolContext) -> str:
+    """The result, and after it the rules for the file's folder that the model has not been told yet."""
+    rules = await context.rules(path, context.max_chars // 4) if path else ""
+    return f"{text}\n\n{rules}" if rules else text
 
 
 def _denied(tool: Tool[Any], context: ToolContext) -> Refusal:

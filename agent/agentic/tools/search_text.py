@@ -10,6 +10,8 @@ from agentic.tools.lines import cut
 
 MAX_MATCHES = 100
 MAX_LINE_CHARS = 240
+_NOTE = 100
+"""Characters of what tells that there is more."""
 
 
 class SearchText(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -25,9 +27,20 @@ async def run(context: ToolContext, call: str, arguments: SearchText) -> ToolRes
         where = f" in {arguments.glob}" if arguments.glob else ""
         return ToolResult(f"Nothing matches {arguments.pattern}{where}.")
     lines = [f"{match.path}:{match.line}: {cut(match.text, MAX_LINE_CHARS)}" for match in matches[:MAX_MATCHES]]
-    if len(matches) > MAX_MATCHES:
-        lines.append(f"[More than {MAX_MATCHES} lines match: narrow the pattern or give a glob.]")
-    return ToolResult("\n".join(lines))
+    shown = _fitting(lines, context.max_chars)
+    if len(matches) > len(shown):
+        shown.append(f"[More than {len(shown)} lines match: narrow the pattern or give a glob.]")
+    return ToolResult("\n".join(shown))
+
+
+def _fitting(lines: list[str], chars: int) -> list[str]:
+    """The first lines that fit, at least one."""
+    room = chars - _NOTE
+    for number, line in enumerate(lines):
+        room -= len(line) + 1
+        if room < 0:
+            return lines[: max(1, number)]
+    return list(lines)
 
 
 def title(arguments: SearchText) -> str:
