@@ -10,7 +10,7 @@ from support.memory_index import MemoryIndex
 from agentic.context.evidence import Hit
 from agentic.context.rank import rank
 from agentic.context.regions import MAX_LINES
-from agentic.context.retrieval import FEW_FILES, Offered, find, offer
+from agentic.context.retrieval import FEW_FILES, Budget, Offered, find, offer
 from agentic.context.terms import terms_of
 from agentic.disk.workspace import DiskWorkspace
 from agentic.errors import Refusal
@@ -56,7 +56,7 @@ async def offered(
     files = FILES if files is None else files
     task = Task(text, "s-1", "t-1", open_files=open_files)
     workspace = workspace or MemoryWorkspace(files)
-    return await offer(task, workspace, MemoryIndex(files), budget, already=already, seconds=60)
+    return await offer(task, workspace, MemoryIndex(files), Budget(budget, seconds=60), already=already)
 
 
 async def test_shows_the_function_with_its_place_and_lines() -> None:
@@ -182,13 +182,15 @@ class HalfStuck(MemoryIndex):
 
 async def test_what_has_come_in_time_is_used() -> None:
     task = Task("Gate.slot should wait", "s-1", "t-1")
-    result = await offer(task, MemoryWorkspace(FILES), HalfStuck(FILES), seconds=0.5)
+    result = await offer(task, MemoryWorkspace(FILES), HalfStuck(FILES), Budget(seconds=0.5))
     assert result.paths[0] == "src/gate.py"
-    assert await offer(task, MemoryWorkspace(FILES), Stuck(FILES), seconds=0.1) == Offered()
+    assert await offer(task, MemoryWorkspace(FILES), Stuck(FILES), Budget(seconds=0.1)) == Offered()
 
 
 async def test_cancelling_is_passed_on() -> None:
-    work = asyncio.create_task(offer(Task("Gate.slot", "s", "t"), MemoryWorkspace(FILES), Stuck(FILES), seconds=60))
+    work = asyncio.create_task(
+        offer(Task("Gate.slot", "s", "t"), MemoryWorkspace(FILES), Stuck(FILES), Budget(seconds=60))
+    )
     await asyncio.sleep(0)
     work.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -225,7 +227,7 @@ async def test_names_that_stand_everywhere_do_not_hide_the_rare_one(tmp_path: Pa
     task = Task("import_state and rare_thing differ", "s-1", "t-1")
     index = MemoryIndex({})
     index.state = IndexState(len(files), len(files), True)
-    result = await offer(task, workspace, index, seconds=60)
+    result = await offer(task, workspace, index, Budget(seconds=60))
     await workspace.close()
     assert result.paths == ("z/last.py",)
     assert "\n2\trare_thing = import_state" in result.text

@@ -15,7 +15,7 @@ import pytest
 from support.memory_index import MemoryIndex
 from support.prose import PROSE
 
-from agentic.context.retrieval import Offered, find, offer
+from agentic.context.retrieval import Budget, Offered, find, offer
 from agentic.ports.workspace import MemoryWorkspace
 from agentic.task import Task
 
@@ -46,7 +46,7 @@ def project() -> tuple[MemoryWorkspace, MemoryIndex]:
 
 
 async def offered(text: str) -> Offered:
-    return await offer(Task(text, "s-1", "t-1"), *project(), seconds=60)
+    return await offer(Task(text, "s-1", "t-1"), *project(), Budget(seconds=60))
 
 
 async def found(query: str) -> list[str]:

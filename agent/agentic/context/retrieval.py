@@ -15,15 +15,13 @@ from agentic.context.evidence import gather
 from agentic.context.in_time import in_time
 from agentic.context.rank import Ranked, rank
 from agentic.context.regions import Region, regions_of
+from agentic.context.repo_map import RepoMap, repo_map
 from agentic.context.terms import terms_of
 from agentic.errors import Refusal
 from agentic.ports.code_index import CodeIndex
 from agentic.ports.workspace import Workspace
 from agentic.task import Task
 
-BUDGET_TOKENS = 1200
-SECONDS = 0.4
-"""For everything; what has come by then is used."""
 GATHERING = 0.7
 """The part of the time after which nothing more is waited for, so that there is time to read what was found."""
 GOOD = 4.5
@@ -47,6 +45,17 @@ _BYTES_A_TOKEN = 3
 
 
 @dataclass(frozen=True, slots=True)
+class Budget:
+    """What an offer may cost."""
+
+    tokens: int = 1200
+    seconds: float = 0.4
+    """For everything; what has come by then is used."""
+    map_tokens: int = 0
+    """For a map of the repository, beside `tokens`; 0: no map."""
+
+
+@dataclass(frozen=True, slots=True)
 class Offered:
     """A block for the model, the files in it, and about how many tokens it is, rather too many. Empty: nothing good."""
 
@@ -55,16 +64,13 @@ class Offered:
     tokens: int = 0
 
 
+DEFAULT = Budget()
+
+
 async def offer(
-    task: Task,
-    workspace: Workspace,
-    index: CodeIndex,
-    budget_tokens: int = BUDGET_TOKENS,
-    *,
-    already: Collection[str] = (),
-    seconds: float = SECONDS,
+    task: Task, workspace: Workspace, index: CodeIndex, budget: Budget = DEFAULT, *, already: Collection[str] = ()
 ) -> Offered:
-    """The most relevant places for the task in at most `budget_tokens`, without the files of `already`.
+    """The most relevant places for the task within the budget, without the files of `already`.
 
     Nothing when nothing is good: for greetings and general questions, and in workspaces of a handful of files.
     Never raises but for cancellation.
@@ -72,20 +78,21 @@ async def offer(
     terms = terms_of(task.text)
     if not terms or (index.state.complete and index.state.files <= FEW_FILES):
         return Offered()
-    until = asyncio.get_running_loop().time() + seconds
-    hits = await gather(terms, workspace, index, seconds * GATHERING)
+    until = _now() + budget.seconds
+    hits = await gather(terms, workspace, index, budget.seconds * GATHERING)
     files = _good([file for file in rank(terms, hits, task.open_files) if file.path not in already])
-    regions = await _read(files[:MAX_FILES], workspace, index, until - asyncio.get_running_loop().time(), PER_FILE)
-    return _fill(regions, budget_tokens)
+    regions = await _read(files[:MAX_FILES], workspace, index, until - _now())
+    offered = _fill(regions, budget.tokens)
+    if not offered.text or not budget.map_tokens:
+        return offered
+    return _with_map(offered, await repo_map(index, budget.map_tokens, [*task.open_files, *offered.paths]))
 
 
 async def find(query: str, workspace: Workspace, index: CodeIndex, limit: int, seconds: float) -> list[Region]:
     """The places that a query speaks of, the best first. Never raises but for cancellation."""
-    terms = terms_of(query)
-    until = asyncio.get_running_loop().time() + seconds
+    terms, until = terms_of(query), _now() + seconds
     hits = await gather(terms, workspace, index, seconds * GATHERING)
-    files = rank(terms, hits)[:limit]
-    return (await _read(files, workspace, index, until - asyncio.get_running_loop().time(), PER_FILE))[:limit]
+    return (await _read(rank(terms, hits)[:limit], workspace, index, until - _now()))[:limit]
 
 
 def _good(files: Sequence[Ranked]) -> list[Ranked]:
@@ -98,19 +105,26 @@ def _good(files: Sequence[Ranked]) -> list[Ranked]:
     ]
 
 
-async def _read(
-    files: Sequence[Ranked], workspace: Workspace, index: CodeIndex, seconds: float, per_file: int
-) -> list[Region]:
+async def _read(files: Sequence[Ranked], workspace: Workspace, index: CodeIndex, seconds: float) -> list[Region]:
     """The files' regions in the order of their scores, as far as they could be read in time."""
-    found = await in_time([_regions(file, workspace, index, per_file) for file in files], seconds)
+    found = await in_time([_regions(file, workspace, index) for file in files], seconds)
     return sorted(found, key=lambda region: -region.score)
 
 
-async def _regions(file: Ranked, workspace: Workspace, index: CodeIndex, most: int) -> list[Region]:
+async def _regions(file: Ranked, workspace: Workspace, index: CodeIndex) -> list[Region]:
     now = await workspace.read(file.path)
     if isinstance(now, Refusal) or not now.exists:
         return []
-    return regions_of(file, await index.outline(file.path), now.text)[:most]
+    return regions_of(file, await index.outline(file.path), now.text)[:PER_FILE]
+
+
+def _with_map(offered: Offered, map_: RepoMap) -> Offered:
+    text = "\n\n".join(filter(None, [map_.text, offered.text]))
+    return Offered(text, offered.paths, offered.tokens + map_.tokens)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _fill(regions: Sequence[Region], budget: int) -> Offered:
