@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 from agentic.events import Event, PlanStep, to_json
@@ -44,6 +45,10 @@ class Bench:
             {},
             self.plan,
         )
+
+    def with_rules(self, rules: Callable[[str, int], Awaitable[str]], max_chars: int = 50_000) -> ToolContext:
+        """The context of a workspace whose folders have rules."""
+        return replace(self.context, rules=rules, max_chars=max_chars)
 
     async def call(self, name: str, arguments: Any) -> ToolResult:
         text = arguments if isinstance(arguments, str) else json.dumps(arguments)

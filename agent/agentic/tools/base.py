@@ -21,6 +21,11 @@ from agentic.task import Task
 Arguments = TypeVar("Arguments", bound=msgspec.Struct)
 
 
+async def no_rules(path: str, room: int) -> str:
+    """The rules of a workspace that has none."""
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class ToolContext:
     """What a call may touch. One for a turn; `seen` and `plan` are the turn's own and grow with it."""
@@ -38,6 +43,8 @@ class ToolContext:
     index: CodeIndex = field(default_factory=NoIndex)
     team: Team | None = None
     """Who works on subtasks; None for a sub-agent, which does its part alone."""
+    rules: Callable[[str, int], Awaitable[str]] = no_rules
+    """What the model has not been told yet of the rules for a file's folder, in at most so many characters."""
     max_chars: int = 50_000
     """Characters of a result at most, so that one result does not fill the model's window."""
     approval: Literal["ask", "allow"] = "ask"
@@ -46,12 +53,16 @@ class ToolContext:
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """What the model reads. The call failed when `code` is set. `command` and `exit_code`: what came to its end."""
+    """What the model reads. The call failed when `code` is set. `command` and `exit_code`: what came to its end.
+
+    `path`: the file that was read or changed, whose folder may have rules.
+    """
 
     text: str
     code: str = ""
     command: str = ""
     exit_code: int | None = None
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,7 +126,7 @@ async def _apply(context: ToolContext, reviewed: _Reviewed) -> _Resolution:
     _remember(context, change, applied)
     return _Resolution(
         "applied",
-        ToolResult(_report(reviewed, applied)),
+        ToolResult(_report(reviewed, applied), path=applied.path),
         "rebased" if applied.rebased else "",
         applied.version,
         applied.saved,
