@@ -106,6 +106,16 @@ def test_hunks_that_go_against_one_rewrite_are_one_conflict() -> None:
     assert "-all\n-new\n+line 1\n+two\n" in conflict.diff
 
 
+def test_two_places_of_one_file_are_one_conflict_and_one_diff() -> None:
+    mine = TEN.replace("line 1", "one").replace("line 8", "eight")
+    joined = join([("a", [change(TEN, mine)]), ("b", [change(TEN, mine.replace("e\n", "E\n").replace("t\n", "T\n"))])])
+    assert after(joined) == mine
+    (conflict,) = joined.conflicts
+    assert conflict.line == 2
+    assert "-one\n+onE\n" in conflict.diff
+    assert "-eight\n+eighT\n" in conflict.diff
+
+
 def test_a_conflict_s_line_is_that_of_the_joined_text() -> None:
     results = [
         ("a", [change(TEN, TEN.replace("line 8", "8"))]),

@@ -40,14 +40,17 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """Two agents changed the same place in different ways, and nobody could join them: `kept` is in, `left` is not."""
+    """Two agents changed the same lines of a file in different ways: what `kept` wrote is in, what `left` wrote is not.
+
+    Both are agents' names, or `user` where the user typed meanwhile. `line` is the first such place, from 1.
+    """
 
     path: str
     line: int
     kept: str
     left: str
     diff: str = ""
-    """What was left out, as a unified diff."""
+    """From the joined text to one that has what was left out, as a unified diff."""
 
 
 @dataclass(frozen=True, slots=True)

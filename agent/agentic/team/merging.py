@@ -35,7 +35,8 @@ def join(
 
     `seeds` are the changes that an agent's view began with, by its name: its own changes contain them, and are joined
     as what it made of that text. What two agents did alike is done once. A hunk that touches the lines of an earlier
-    one in another way is left out and told as a conflict; the other hunks of the same agent go in.
+    one in another way is left out and told in a conflict, one for each file and two agents; the other hunks of the
+    same agent go in.
     """
     parts: dict[str, list[tuple[str, Change]]] = {}
     for name, changes in results:
@@ -111,16 +112,22 @@ class _JoinedFile:
         return [change] if change.edits or change.creates else []
 
     def conflicts(self, path: str) -> list[Conflict]:
+        """What was left out: one conflict for each two of whom one was kept and the other left."""
+        pairs: dict[tuple[str, str], list[Edit]] = {}
+        for one in self.left:
+            pairs.setdefault((one.kept, one.by), []).append(Edit(one.start, one.end, one.text))
+        for edits in pairs.values():
+            edits.sort()
         starts = line_starts(self.text)
         return [
             Conflict(
                 path,
-                line_of(starts, one.start) + 1,
-                one.kept,
-                one.by,
-                unified_diff(path, self.text, self.text[: one.start] + one.text + self.text[one.end :]),
+                line_of(starts, edits[0].start) + 1,
+                kept,
+                left,
+                unified_diff(path, self.text, apply_edits(self.text, edits)),
             )
-            for one in self.left
+            for (kept, left), edits in pairs.items()
         ]
 
     def _rebased(self, name: str, change: Change) -> Sequence[Edit]:
@@ -157,7 +164,7 @@ class _JoinedFile:
 
     def _move_to(self, text: str) -> None:
         """Take the new text; what was left out before stands at the same words as it did."""
-        edits = minimal_edits(self.text, text)
+        edits = minimal_edits(self.text, text) if self.left else ()
         for index, one in enumerate(self.left):
             start = _moved(one.start, edits, past=True)
             end = max(start, _moved(one.end, edits, past=False))
