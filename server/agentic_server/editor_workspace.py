@@ -33,6 +33,10 @@ ClosedFiles = Literal["auto", "workspaceEdit", "disk"]
 ATTEMPTS = 4
 """How often an edit is planned anew because the user typed while it was under way."""
 
+NOT_IN_COPIES = ("denied", "outside_workspace")
+"""Refusals of documents that a copy does not have: git's own, such as a message that is being written, and those in
+folders to which it has a link."""
+
 
 class Hand(Protocol):
     """Whoever can put a change before the user so that they apply it with their own hand."""
@@ -144,7 +148,20 @@ class EditorWorkspace:
         return await problems_in(self._editor, self._roots, self.read, paths, self._disk.changed)
 
     async def check_out(self) -> Checkout | Refusal:
-        return await self._disk.check_out()
+        """What is on the disk, with the unsaved text of open documents written into it."""
+        checkout = await self._disk.check_out()
+        if isinstance(checkout, Refusal):
+            return checkout
+        try:
+            for file in await self._unsaved():
+                refused = await checkout.write(file.path, file.text)
+                if refused is not None and refused.code not in NOT_IN_COPIES:
+                    await checkout.aclose()
+                    return refused
+        except BaseException:
+            await checkout.aclose()
+            raise
+        return checkout
 
     def run(self, command: Command) -> AsyncGenerator[Output | Exit | Refusal]:
         return self._disk.run(command)

@@ -14,7 +14,7 @@ from agentic.change import ABSENT
 from agentic.errors import Refusal
 from agentic.ports.workspace import MAX_FILE_BYTES
 
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +47,13 @@ def read_text(place: Path, name: str) -> TextFile | Refusal:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
         return Refusal("not_text", f"{name} is not UTF-8.", "Convert it with a command first, if it must be edited.")
-    bom = data.startswith(_BOM)
+    bom = data.startswith(BOM)
     return TextFile(text[1:] if bom else text, version_of(data), bom)
 
 
 def to_bytes(text: str, bom: bool) -> bytes:
     """The bytes of a text. :raises UnicodeEncodeError: where it holds half a character."""
-    return (_BOM if bom else b"") + text.encode("utf-8")
+    return (BOM if bom else b"") + text.encode("utf-8")
 
 
 def version_of(data: bytes) -> str:

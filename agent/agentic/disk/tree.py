@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +36,33 @@ def walk(root: Path, prefix: str = "") -> Iterator[str]:
             if not entry.is_symlink() and (entry.is_dir() or entry.is_file()) and not _ignored(path, entry, rules)
         ]
         waiting += sorted(found, key=lambda item: item[0].rstrip("/").encode(), reverse=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Something below a root; a folder's path has a slash at its end."""
+
+    path: str
+    entry: os.DirEntry[str]
+    ignored: bool
+
+
+def everything(root: Path, known: Container[str] = (), names: Container[str] = ()) -> Iterator[Found]:
+    """Whatever lies below a root, each folder before what is in it; links and ignored folders are not walked through.
+
+    Paths in `known` are not ignored, and cost no look at the rules; other entries with one of the `names` are.
+    """
+    waiting: list[tuple[str, tuple[_Rules, ...]]] = [("", ())]
+    while waiting:
+        folder, outer = waiting.pop()
+        rules = (*outer, *_rules_of(root, folder))
+        for entry in _scan(root / folder):
+            is_folder = entry.is_dir(follow_symlinks=False)
+            path = f"{folder}{entry.name}/" if is_folder else f"{folder}{entry.name}"
+            ignored = path not in known and (entry.name in names or _ignored(folder, entry, rules))
+            yield Found(path, entry, ignored)
+            if is_folder and not ignored:
+                waiting.append((path, rules))
 
 
 class Ignored:
@@ -104,12 +131,20 @@ def _rules_down_to(root: Path, inner: str) -> tuple[_Rules, ...]:
 
 def _rules_of(root: Path, path: str) -> tuple[_Rules, ...]:
     """The rules that a folder adds. `x/**` means `x/*`, which unlike the first does not match `x` itself."""
-    file = root / path / ".gitignore"
-    if file.is_symlink() or not file.is_file() or file.stat().st_size > MAX_FILE_BYTES:
-        return ()
-    lines = [line.rstrip("\r") for line in file.read_text("utf-8-sig", errors="replace").split("\n")]
+    text = _gitignore(root / path / ".gitignore")
+    lines = [line.rstrip("\r") for line in text.split("\n")]
     lines = [line[:-1] if line.endswith("/**") else line for line in lines if _is_rule(line)]
     return (_Rules(len(path), GitIgnoreSpec.from_lines(lines)),) if lines else ()
+
+
+def _gitignore(file: Path) -> str:
+    """Its text; empty for what is no such file, or cannot be read."""
+    try:
+        if file.is_symlink() or not file.is_file() or file.stat().st_size > MAX_FILE_BYTES:
+            return ""
+        return file.read_text("utf-8-sig", errors="replace")
+    except OSError:
+        return ""
 
 
 def _is_rule(line: str) -> bool:

@@ -9,9 +9,11 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from weakref import WeakSet
 
 from agentic.change import ABSENT, Applied, Change, Snapshot
 from agentic.disk import tree
+from agentic.disk.checkout import DiskCheckout, check_out
 from agentic.disk.files import TextFile, read_text, to_bytes, version_of, write_bytes
 from agentic.disk.glob import matcher
 from agentic.disk.journal import Journal, edit_intent, journalled, to_its_end
@@ -40,7 +42,7 @@ class _Planned:
 
 
 class DiskWorkspace:
-    """Files under `roots`. Writes are journalled in views made by `for_turn`; `close` kills what still runs."""
+    """Files under `roots`. Writes are journalled in views made by `for_turn`; `close` ends commands and copies."""
 
     def __init__(self, roots: Roots, commands: Commands | None = None) -> None:
         self._roots = roots
@@ -48,17 +50,21 @@ class DiskWorkspace:
         self._journal: Journal | None = None
         self._writing = asyncio.Lock()
         self._changed: dict[str, None] = {}
+        self._checkouts: WeakSet[DiskCheckout] = WeakSet()
 
     def for_turn(self, journal: Journal) -> DiskWorkspace:
         """The same workspace, with its writes journalled under this turn."""
         view = DiskWorkspace(self._roots, self._commands)
         view._writing = self._writing
+        view._checkouts = self._checkouts
         view._journal = journal
         return view
 
     async def close(self) -> None:
-        """Kill every command that still runs, and all it started."""
+        """Kill every command that still runs, and all it started; remove the copies."""
         await self._commands.kill_all()
+        for checkout in list(self._checkouts):
+            await checkout.aclose()
 
     @property
     def roots(self) -> Sequence[str]:
@@ -101,7 +107,10 @@ class DiskWorkspace:
         return await check_files(self.read, paths or self.changed, wanted=bool(paths))
 
     async def check_out(self) -> Checkout | Refusal:
-        return Refusal("io_error", "Copies of the workspace are not made yet.", "Do without.")
+        checkout = await check_out(self._roots)
+        if isinstance(checkout, DiskCheckout):
+            self._checkouts.add(checkout)
+        return checkout
 
     async def run(self, command: Command) -> AsyncGenerator[Output | Exit | Refusal]:
         cwd = self._folder(command.cwd)
