@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import multiprocessing
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
+
+from benchmarks.processes import child
 
 
 class Bare:
@@ -33,15 +34,8 @@ class Bare:
 @contextmanager
 def bare(url: str) -> Generator[Bare]:
     """Starts the process, and ends it."""
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_run, args=(theirs, url), daemon=True)
-    process.start()
-    try:
-        yield Bare(ours)
-    finally:
-        process.kill()
-        process.join()
+    with child(_run, url) as pipe:
+        yield Bare(pipe)
 
 
 def _run(pipe: Connection, url: str) -> None:

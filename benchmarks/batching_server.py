@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import multiprocessing
 import re
 import threading
 from collections import Counter
@@ -23,6 +22,8 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 import msgspec
+
+from benchmarks.processes import child
 
 BLOCK = 16 * 4
 _TRIAGE = json.dumps({"route": "work", "domain": "coding", "confidence": 0.9, "complexity": 0.2, "language": "en"})
@@ -61,15 +62,8 @@ class BatchingServer:
 @contextmanager
 def batching_server(speed: Speed) -> Generator[BatchingServer]:
     """Starts the process, and ends it."""
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_main, args=(theirs, speed), daemon=True)
-    process.start()
-    try:
-        yield BatchingServer(ours)
-    finally:
-        process.kill()
-        process.join()
+    with child(_main, speed) as pipe:
+        yield BatchingServer(pipe)
 
 
 def _main(pipe: Connection, speed: Speed) -> None:

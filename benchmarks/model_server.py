@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import multiprocessing
 import select
 import socket
 import threading
@@ -17,6 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
+
+from benchmarks.processes import child
 
 WINDOW = 10_000_000
 _TRIAGE = {"domain": "coding", "confidence": 0.9, "complexity": 0.2, "language": "en", "plan": []}
@@ -70,15 +71,8 @@ class ModelServer:
 @contextmanager
 def model_server() -> Generator[ModelServer]:
     """Starts the process, and ends it."""
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs,), daemon=True)
-    process.start()
-    try:
-        yield ModelServer(ours)
-    finally:
-        process.kill()
-        process.join()
+    with child(_serve) as pipe:
+        yield ModelServer(pipe)
 
 
 @dataclass

@@ -1,9 +1,28 @@
-"""What the kernel knows of a process (Linux)."""
+"""Processes of a benchmark: one of its own at the other end of a pipe, and what the kernel knows of one (Linux)."""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def child(main: Callable[..., None], *arguments: Any) -> Generator[Connection]:
+    """Run `main(pipe, *arguments)` in a fresh process, and kill it in the end."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=main, args=(theirs, *arguments), daemon=True)
+    process.start()
+    try:
+        yield ours
+    finally:
+        process.kill()
+        process.join()
 
 
 def pss(pid: int) -> float:
