@@ -18,6 +18,8 @@ from agentic.team.ranking import Ranking, rank_proposals
 from agentic.team.roles import parse_roles
 
 NO_MATERIAL = "(none)"
+_EXAMPLE = '{name}: {{"score": <0 to 10>, "reason": "<one sentence>"}}'
+"""No JSON, so that a model that only copies it has scored nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ class _Council:
             lambda member: render(
                 "council_criticise",
                 proposals=self._others(member.name),
-                headings="\n".join(f"## {name}" for name in self.proposals if name != member.name),
+                headings="\n".join(f"## {name}\n…" for name in self.proposals if name != member.name),
             ),
             self._take_critique,
         )
@@ -107,9 +109,9 @@ class _Council:
 
     async def score(self) -> None:
         names = list(self.proposals)
-        example = json.dumps({name: {"score": 0, "reason": ""} for name in names}, ensure_ascii=False)
+        example = ",\n ".join(_EXAMPLE.format(name=json.dumps(name, ensure_ascii=False)) for name in names)
         said = await self._ask_all(
-            lambda member: render("council_rank", proposals=self._others(member.name), example=example),
+            lambda member: render("council_rank", proposals=self._others(member.name), example=f"{{{example}}}"),
             lambda name, text: None,
         )
         ballots = {voter: answers.scores(text, names) for voter, text in said.items()}
