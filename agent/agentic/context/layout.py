@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
-from agentic.context.mentions import MAX_ALL, mentioned
+from agentic.context.mentions import MAX_ALL, Mentioned, mentioned
 from agentic.context.prompts import render
 from agentic.context.rules import MAX_FIRST, Rules, beginning, inert
 from agentic.errors import Refusal
@@ -18,10 +20,15 @@ MAX_ENTRIES = 40
 MAX_CONTEXT = 24_000
 """Characters of the context block."""
 CUT = "[cut for want of room]"
+SECONDS = 3.0
+"""How long the context may take to be read; then the turn goes on without what is missing."""
 
 Offer = Callable[[Collection[str]], Awaitable[str]]
 """Finds what may be of use for the task, leaving out files that are shown already."""
 
+T = TypeVar("T")
+
+_LATE = Mentioned("[what the user points at could not be read in time]")
 _SHARES = {"mentions": 2 / 3, "rules": 1 / 3}
 """The parts of a small block that may be used at most."""
 _LEAST = 200
@@ -49,9 +56,13 @@ async def task_message(
 
     `rules` are those that the turn goes on with; without any, it begins anew.
     """
-    pointed = await mentioned(task, workspace, index or NoIndex(), min(MAX_ALL, int(max_chars * _SHARES["mentions"])))
+    chars = {part: int(max_chars * share) for part, share in _SHARES.items()}
+    points = mentioned(task, workspace, index or NoIndex(), min(MAX_ALL, chars["mentions"]))
+    until = asyncio.get_running_loop().time() + SECONDS
+    pointed = await _by(until, points, _LATE)
     rules = rules or Rules(workspace)
-    ruled = await rules.first((*task.open_files, *pointed.paths), min(MAX_FIRST, int(max_chars * _SHARES["rules"])))
+    above = (*task.open_files, *pointed.paths)
+    ruled = await _by(until, rules.first(above, min(MAX_FIRST, chars["rules"])), "")
     found = offered if isinstance(offered, str) else await offered(pointed.paths)
     sections = [
         Section(_place(task, workspace), 0),
@@ -79,6 +90,14 @@ def fitting(sections: Sequence[Section], max_chars: int) -> list[str]:
         over -= len(texts[at]) - len(shorter)
         texts[at] = shorter
     return [text for text in texts if text]
+
+
+async def _by(until: float, work: Awaitable[T], otherwise: T) -> T:
+    try:
+        async with asyncio.timeout_at(until):
+            return await work
+    except TimeoutError:
+        return otherwise
 
 
 _MODE_NOTES = {
