@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentic.change import ABSENT, Change, Edit, minimal_edits
+from agentic.change import ABSENT, Change, Edit, Snapshot, minimal_edits
+from agentic.errors import Refusal
+from agentic.ports.workspace import MemoryWorkspace
 from agentic.team.merging import USER, Joined, join
+from agentic.team.overlay import Overlay
 
 TEN = "".join(f"line {number}\n" for number in range(10))
 
@@ -272,3 +275,29 @@ def test_whoever_goes_on_from_all_that_is_there_has_the_last_word(
     assert joined.conflicts == ()
     if second.edits:
         assert after(joined) == last
+
+
+async def test_views_of_one_workspace_are_joined_as_their_agents_meant() -> None:
+    """Two agents side by side, the user typing in between, and a third that goes on from the first one's work."""
+    workspace = MemoryWorkspace({"a.py": TEN})
+
+    async def edit(view: Overlay, old: str, new: str) -> None:
+        now = await view.read("a.py")
+        assert isinstance(now, Snapshot)
+        changed = Change("a.py", now.version, now.text, minimal_edits(now.text, now.text.replace(old, new)))
+        assert not isinstance(await view.apply(changed), Refusal)
+
+    api, web, tests = Overlay(workspace), Overlay(workspace), Overlay(workspace)
+    await edit(api, "line 2", "two")
+    typed = Change("a.py", "1", TEN, minimal_edits(TEN, TEN.replace("line 9", "typed")))
+    assert not isinstance(await workspace.apply(typed), Refusal)
+    await edit(web, "line 6", "six")
+    seed = join([("api", api.changes())]).changes
+    tests.seed(seed)
+    await edit(tests, "two", "TWO")
+    results = [("api", api.changes()), ("web", web.changes()), ("tests", tests.changes())]
+    joined = join(results, {"tests": seed})
+    assert joined.conflicts == ()
+    (change,) = joined.changes
+    assert not isinstance(await workspace.apply(change), Refusal)
+    assert workspace.files["a.py"] == (TEN.replace("line 2", "TWO").replace("line 6", "six").replace("line 9", "typed"))

@@ -273,6 +273,13 @@ async def test_the_model_has_to_read_what_others_wrote() -> None:
         assert (await bench.call("write_file", {"path": path, "content": "x\n"})).code == "stale"
 
 
+async def test_what_was_not_applied_is_known_as_before() -> None:
+    bench = TeamBench(DONE, answers=["allow_once", "reject_once", "accept"])
+    await bench.call("read_file", {"path": "old.py"})
+    await bench.delegate()
+    assert (await bench.call("write_file", {"path": "old.py", "content": "x\n"})).code == ""
+
+
 async def test_where_nobody_succeeded_the_call_failed() -> None:
     reports = [Report("api", "error", ""), Report("tests", "loop", "Stopped.")]
     result = await TeamBench(Delegated(reports, ()), mode="auto").delegate()

@@ -54,8 +54,9 @@ async def propose_all(context: ToolContext, call: str, tool: str, changes: Seque
     for change in proposed:
         arguments = json.dumps({"path": change.path, "after": change.after})
         result = await propose(context, call, tool, arguments, change)
-        context.seen.pop(change.path, None)
         results.append(FileResult(change.path, change.creates, result))
+        if results[-1].applied:
+            context.seen.pop(change.path, None)
     return results
 
 
