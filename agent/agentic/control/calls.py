@@ -23,7 +23,7 @@ FAILED = (6, 12)
 """Calls in a row that failed: told, told again. The iterations end it: trying is not yet going in circles."""
 SAME_OUTPUT = (6, 8, 10)
 """Differing calls in a row with the same result."""
-SAME_OUTPUT_OF_COMMANDS = (8, 10, 12)
+SAME_OUTPUT_OF_COMMANDS = (10, 12, 14)
 """Commands change things and try again: a test that fails the same way after each of some attempts is honest work."""
 SAME_OUTPUT_CHARS = 200
 """A shorter result says too little to be compared: "(it printed nothing)", "No matches."."""
@@ -34,8 +34,8 @@ READING = (30, 45, 60, 61)
 READING_LONG = (60, 90, 120, 121)
 """The same where reading is the work: in a research task, and in plan mode, where nothing is ever edited."""
 
-REFUSALS = frozenset({"denied", "plan_mode", "rejected", "outside_workspace", "unknown_tool", "repeated", "no_tools"})
-"""The codes of calls that were not let through, whatever their arguments might have become."""
+REFUSALS = frozenset({"denied", "plan_mode", "rejected", "outside_workspace", "unknown_tool", "no_tools"})
+"""The codes of calls that were not let through. Those blocked as repeated are the cycle's to judge."""
 EDITS: frozenset[ToolKind] = frozenset({"edit", "delete", "move"})
 _READS: frozenset[ToolKind] = frozenset({"read", "search"})
 
@@ -112,7 +112,7 @@ def _same_output(state: TurnState, fingerprint: str, chars: int) -> int:
 def _failed(state: TurnState, code: str, kind: ToolKind) -> int:
     if not code:
         return 0
-    return state["failed"] + (kind != "execute" and code not in REFUSALS)
+    return state["failed"] + (kind in EDITS | _READS and code not in REFUSALS | {"repeated"})
 
 
 def _reading(state: TurnState, code: str, kind: ToolKind) -> int:

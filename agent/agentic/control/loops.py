@@ -25,7 +25,7 @@ REPEATED = (3, 4, 5)
 """The same call with the same outcome in a row: told, told and blocked, the end."""
 CYCLED = (3, 4, 5)
 """The same for a cycle of two to five calls that only read or edit."""
-CYCLED_COMMANDS = (4, 5, 6)
+CYCLED_COMMANDS = (5, 6, 7)
 """The same for a cycle in which a command is: commands act on a world that we don't see."""
 WAITED = (12, 15, 18)
 """The same where a call waits for something or asks how it stands: polling is honest work."""
@@ -33,6 +33,7 @@ WAITED = (12, 15, 18)
 _NAME = 40
 _WAITS = re.compile(
     r"\b(?:sleep|wait|watch|until|poll\w*|health\w*|progress|ps|pgrep|jobs|queue|pods|tail|curl|ping)\b"
+    r"|\b(?:kubectl|systemctl|gh run)\b"
     r"|(?<!git )\bstatus\b|\.(?:log|out)\b",
     re.IGNORECASE,
 )

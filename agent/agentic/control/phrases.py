@@ -67,6 +67,7 @@ REPORT_OR_OFFER = _any(
 
 OVER = _any(
     (
+        r"(?<!when the )(?<!once the )(?<!until the )(?<!if the )"
         r"(?:task|work|job|implementation|everything) (?:is|has been) (?:now |all |fully |successfully )*"
         r"(?:done|complete|completed|finished)",
         r"nothing (?:more|else|left) to (?:do|change)",

@@ -53,7 +53,7 @@ class TurnState(TypedDict):
     """Refused or blocked calls in a row."""
     refused_total: int
     failed: int
-    """Calls in a row that failed; commands are left out, for their failing is often what is looked for."""
+    """Reads, searches and edits that failed, in a row. A command may fail: that is often what is looked for."""
     reading: int
     """Reads and searches since the last edit, command or question."""
 
