@@ -71,6 +71,8 @@ def test_what_nobody_can_tell_is_said() -> None:
     assert report(check([_file("notes.xyz", "(")])) == (
         "Nobody here can tell of notes.xyz. Run the project's own checks on them."
     )
+    assert check([_file("README.md", "# (")]).unknown == ("README.md",)
+    assert check([_file("big.go", "// x\n" * 100_000)]).unknown == ("big.go",)
     assert report(check([_file("big.json", "[" + " " * MAX_CHARS + "]")])).startswith(
         "Nobody here can tell of big.json"
     )
@@ -85,6 +87,10 @@ def test_what_nobody_can_tell_is_said() -> None:
         ("a.json", '{\n  "a": 1,\n}', (3, 1)),
         ("a.py", "x = 1\0", (1, 1)),
         ("a.json", "[" * 100_000, (1, 1)),
+        ("a.ts", "const a: = 3;\n", (1, 8)),
+        ("a.go", "package x\n\nfunc (\n", (3, 1)),
+        ("tsconfig.json", '// ours\n{"a": /* b */ 1}', None),
+        ("a.rs", "fn main() {}\n", None),
         ("a.py", "x = 1\n", None),
         ("a.json", "{}", None),
     ],

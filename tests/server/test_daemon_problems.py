@@ -45,7 +45,7 @@ async def test_a_client_that_does_not_answer_costs_two_seconds(tmp_path: Path) -
         daemon.file("a.py", "x = 1\n")
         daemon.open("a.py", "x = (\n")
         daemon.handlers["agentic/diagnostics"] = daemon.SILENT
-        assert "was never closed (syntax)" in await looked(daemon, model)
+        assert "was never closed (syntax of Python" in await looked(daemon, model)
 
 
 @pytest.mark.parametrize("capabilities", [PLAIN, PLUGIN])

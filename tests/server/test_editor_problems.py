@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from agentic_server.editor_problems import BY, MAX_OF_ONE, STALE
 from agentic_server.editor_workspace import EditorWorkspace
 from agentic_server.to_lsp import uri_of
 
+PYTHON = f"syntax of Python {sys.version_info.major}.{sys.version_info.minor}"
 ABLE = replace(FULL, diagnostics=True)
 
 
@@ -145,7 +147,7 @@ async def test_files_that_no_language_server_knows_are_parsed(place: Place) -> N
     place.editor.open(place.file("c.xyz", "?\n"))
     place.tells(item(known))
     found = await place.problems()
-    assert [(problem.path, problem.source) for problem in found.found] == [("b.py", "syntax")]
+    assert [(problem.path, problem.source) for problem in found.found] == [("b.py", PYTHON)]
     assert found.checked == {"a.py": BY, "b.py": PARSERS}
     assert found.unknown == ("c.xyz",)
 
@@ -173,7 +175,7 @@ async def test_an_answer_that_is_none_leaves_the_parsers(place: Place, answer: o
     place.file("a.py", "x(\n")
     place.editor.told = lambda _: answer
     found = await place.problems("a.py")
-    assert [problem.source for problem in found.found] == ["syntax"]
+    assert [problem.source for problem in found.found] == [PYTHON]
 
 
 async def test_thousands_of_diagnostics_are_cut_to_the_worst(place: Place) -> None:

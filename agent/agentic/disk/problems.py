@@ -5,15 +5,21 @@ from __future__ import annotations
 import ast
 import asyncio
 import json
+import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from agentic.change import Snapshot
 from agentic.errors import Refusal
 from agentic.ports.problems import Problem, Problems
+from agentic.syntax.errors import errors
+from agentic.syntax.parsing import parse
 
 BY = "a syntax check"
 MAX_CHARS = 1_000_000
 """A longer text is not parsed: it is data or generated, and takes seconds."""
+
+_SYNTAX = "syntax"
+_PYTHON = f"syntax of Python {sys.version_info.major}.{sys.version_info.minor}"
 
 Read = Callable[[str], Awaitable[Snapshot | Refusal]]
 
@@ -31,41 +37,56 @@ async def check_files(read: Read, paths: Sequence[str], *, wanted: bool = True) 
 
 
 def check(snapshots: Iterable[Snapshot]) -> Problems:
-    """The syntax errors of these texts; a file whose language no parser knows is `unknown`."""
+    """The syntax errors of these texts; a file whose language no parser knows is `unknown`, and so is a huge one."""
     found: list[Problem] = []
     checked: dict[str, str] = {}
     unknown: list[str] = []
     for snapshot in snapshots:
-        parse = _PARSERS.get(snapshot.path.rpartition(".")[2].lower())
-        if parse is None or len(snapshot.text) > MAX_CHARS:
+        wrong = _errors(snapshot.path, snapshot.text)
+        if wrong is None:
             unknown.append(snapshot.path)
         else:
             checked[snapshot.path] = BY
-            found += parse(snapshot.path, snapshot.text)
+            found += wrong
     return Problems(tuple(found), checked, tuple(unknown))
 
 
+def _errors(path: str, text: str) -> list[Problem] | None:
+    ending = path.rpartition(".")[2].lower()
+    if ending in ("py", "pyi"):
+        return _python(path, text) if len(text) <= MAX_CHARS else None
+    if ending == "json":
+        return _json(path, text) if len(text) <= MAX_CHARS else None
+    return _by_grammar(path, text)
+
+
+def _by_grammar(path: str, text: str) -> list[Problem] | None:
+    return None if parse(path, text) is None else errors(path, text)
+
+
 def _python(path: str, text: str) -> list[Problem]:
+    """What this interpreter's own parser says, which is more than a grammar knows; its version is named."""
     try:
         ast.parse(text)
     except SyntaxError as error:
-        return [Problem(path, error.lineno or 1, error.msg, source="syntax", column=max(1, error.offset or 1))]
+        message, place = error.msg, (error.lineno or 1, max(1, error.offset or 1))
     except (ValueError, RecursionError, MemoryError) as error:
-        return [Problem(path, 1, f"cannot be parsed: {error}", source="syntax")]
-    return []
+        message, place = f"cannot be parsed: {error}", (1, 1)
+    else:
+        return []
+    return [Problem(path, place[0], message, source=_PYTHON, column=place[1])]
 
 
 def _json(path: str, text: str) -> list[Problem]:
+    """What the strict parser says, but for files that have comments in them."""
     try:
         json.loads(text)
     except json.JSONDecodeError as error:
-        return [Problem(path, error.lineno, error.msg, source="syntax", column=error.colno)]
+        has_comments = _by_grammar(path, text) == []
+        return [] if has_comments else [Problem(path, error.lineno, error.msg, source=_SYNTAX, column=error.colno)]
     except RecursionError:
-        return [Problem(path, 1, "is nested too deep", source="syntax")]
+        return [Problem(path, 1, "is nested too deep", source=_SYNTAX)]
     return []
-
-
-_PARSERS: dict[str, Callable[[str, str], list[Problem]]] = {"py": _python, "pyi": _python, "json": _json}
 
 
 def _missing(path: str) -> Refusal:
