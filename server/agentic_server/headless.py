@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentic.disk.journal import Journal
+from agentic.disk.private_folder import remove_leftovers_meanwhile
 from agentic.disk.workspace import DiskWorkspace
 from agentic.errors import AgenticError, EndpointUnreachable, SettingsError, UnknownSession
 from agentic.events import MAIN, ErrorRaised, Event, TurnFinished
@@ -153,6 +154,7 @@ async def _ports(task: Task, folder: Path, settings: Settings, asker: TerminalAs
     store = await SqliteStore.open(settings.database())
     if store.notice:
         sys.stderr.write(f"agentic: {store.notice}\n")
+    remove_leftovers_meanwhile()
     workspace = DiskWorkspace(Roots([folder])).for_turn(Journal(store, task.session, task.turn))
     model = model_of(settings)
     try:

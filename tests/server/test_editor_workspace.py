@@ -18,7 +18,7 @@ from agentic.disk.journal import Journal
 from agentic.disk.workspace import DiskWorkspace
 from agentic.errors import Refusal
 from agentic.ports.store import MemoryStore
-from agentic.ports.workspace import Match
+from agentic.ports.workspace import Command, Exit, Match, Output
 from agentic.safety.paths import Roots
 from agentic_server.editor_workspace import ClosedFiles, EditorWorkspace
 
@@ -95,6 +95,35 @@ async def test_searching_sees_unsaved_text_and_not_what_it_hides(file: Path):
     assert await workspace.search("beta", "*.txt", 1) == both[:1]
     assert await workspace.search("gamma", "", 10) == []
     assert await workspace.search("beta", "*.md", 10) == [Match("c.md", 1, "beta")]
+
+
+async def test_a_copy_holds_what_the_user_sees(file: Path):
+    """Unsaved text and documents that were never saved; what git keeps for itself is in no copy."""
+    (file.parent / "b.txt").write_text("saved\n")
+    (file.parent / ".git").mkdir()
+    editor = FakeEditor()
+    for name, text in {"a.txt": "unsaved\n", "new/c.txt": "new\n", ".git/COMMIT_EDITMSG": "wip\n"}.items():
+        editor.open(file.parent / name, text)
+    workspace = made(editor, file.parent)
+    checkout = await workspace.check_out()
+    assert not isinstance(checkout, Refusal)
+    command = Command("cat a.txt b.txt new/c.txt; test ! -e .git; echo typed > b.txt")
+    said = [piece async for piece in checkout.run(command)]
+    assert said[-1] == Exit(0)
+    assert "".join(piece.text for piece in said if isinstance(piece, Output)) == "unsaved\nsaved\nnew\n"
+    assert await checkout.changes() == {"b.txt": "typed\n"}
+    assert checkout.came_with("a.txt", "unsaved\n")
+    await checkout.aclose()
+    assert (text_of(file), text_of(file.parent / "b.txt")) == (TEXT, "saved\n")
+    assert editor.text(file) == "unsaved\n"
+
+
+async def test_a_document_that_no_copy_can_hold_is_told_before_a_command_runs(file: Path):
+    editor = FakeEditor()
+    editor.open(file, "half a character: \ud800\n")
+    refused = await made(editor, file.parent).check_out()
+    assert isinstance(refused, Refusal)
+    assert refused.code == "not_text"
 
 
 async def test_hidden_matches_do_not_use_up_the_limit(file: Path):
