@@ -17,6 +17,7 @@ import msgspec
 from lsprotocol import types
 
 from agentic.disk.journal import Journal
+from agentic.disk.private_folder import remove_leftovers_meanwhile
 from agentic.disk.workspace import DiskWorkspace
 from agentic.events import MAIN, Answered, Event, TurnFinished
 from agentic.ports.store import LoggedEvent, SessionInfo
@@ -83,6 +84,7 @@ class Daemon:
         client = LspEditorClient(self.server)
         reviews = Reviews(client, roots)
         disk = DiskWorkspace(roots)
+        remove_leftovers_meanwhile()
         closed = self._settings.closed_files if self._settings else "auto"
         workspace = EditorWorkspace(disk, roots, client, closed, reviews)
         return Editor(roots, self.server.documents, disk, workspace, reviews, EditorAsker(client, reviews))
