@@ -858,11 +858,12 @@ export interface TranscriptMessage {
   tokens: number | null;
 }
 
-/** The whole conversation, reasoning included. */
+/** The whole conversation, reasoning included; and what of it fills the model's window now. */
 export interface TranscriptResult {
   sessionId: string;
   title: string;
   messages: TranscriptMessage[];
+  window: WindowFill;
 }
 
 /** Closes a turn; nothing of it follows. `summary` is for a person; `files` are those the turn changed. */
@@ -923,6 +924,33 @@ export interface Usage {
   completion: number | null;
   reasoning: number | null;
   computed: boolean;
+}
+
+/** What fills the model's window, as the next request would be sent: after what was shortened, summed up or dropped. `window` is the model's in tokens, and `budget` what of it a prompt may fill before room is made; both are absent while no model was asked. */
+export interface WindowFill {
+  tokens: number;
+  items: WindowItem[];
+  shares: WindowShare[];
+  window: number | null;
+  budget: number | null;
+}
+
+/** A part of what the server is sent. `message` is its place there, from 0, and absent for the tools; `name` is the tool, with the path that its call names. `state`: `cut` has lost its middle, `stub` is one line for an output. */
+export interface WindowItem {
+  role: "assistant" | "system" | "tool" | "user";
+  what: "answer" | "call" | "context" | "files" | "mentions" | "note" | "notice" | "reasoning" | "result" | "retrieval" | "rules" | "summary" | "system" | "task" | "tools";
+  tokens: number;
+  by: "estimate" | "server" | "tokenizer";
+  state: "cut" | "stub" | "whole";
+  name: string;
+  message: number | null;
+}
+
+/** All items of one class; `share` is their part of all tokens, from 0 to 1. */
+export interface WindowShare {
+  what: "answer" | "call" | "context" | "files" | "mentions" | "note" | "notice" | "reasoning" | "result" | "retrieval" | "rules" | "summary" | "system" | "task" | "tools";
+  tokens: number;
+  share: number;
 }
 
 /** Any event; `kind` tells which. */

@@ -102,7 +102,7 @@ async def sessions(daemon: Daemon, params: wire.SessionsParams) -> wire.Sessions
 async def transcript(daemon: Daemon, params: wire.SessionParams) -> wire.TranscriptResult:
     """Read a conversation back, whole."""
     info = await daemon.known_session(params.session_id)
-    return transcript_of(info, await (await daemon.store()).messages(info.id))
+    return await transcript_of(info, await (await daemon.store()).messages(info.id), daemon.model)
 
 
 async def undo_task(daemon: Daemon, params: wire.UndoTaskParams) -> wire.UndoTaskResult:

@@ -112,6 +112,11 @@ class Daemon:
         """Whether there has been a task."""
         return "editor" in self.__dict__
 
+    @property
+    def model(self) -> Pool | None:
+        """The model of the turns so far; None before the first one, and after the settings have changed."""
+        return self._model
+
     async def settings(self) -> Settings:
         """From all sources, in their order. :raises SettingsError: a value is bad; the message names its key."""
         if self._settings is None:

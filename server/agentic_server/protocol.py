@@ -21,6 +21,7 @@ import msgspec
 from msgspec import Meta
 
 from agentic.change import Outcome
+from agentic.context.marks import State, What
 from agentic.events import AnsweredBy, Option
 from agentic.task import Domain, Mode, Route
 from agentic_server.diagnostics_wire import DiagnosticsParams, DiagnosticsResult, Range
@@ -210,12 +211,48 @@ class TranscriptMessage(_Wire, frozen=True):
     tokens: int | None = None
 
 
+class WindowItem(_Wire, frozen=True):
+    """A part of what the server is sent. `message` is its place there, from 0, and absent for the tools; `name` is the
+    tool, with the path that its call names. `state`: `cut` has lost its middle, `stub` is one line for an output."""
+
+    role: Literal["system", "user", "assistant", "tool"]
+    what: What
+    tokens: int
+    by: Literal["server", "tokenizer", "estimate"]
+    state: State = "whole"
+    name: str = ""
+    message: int | None = None
+
+
+class WindowShare(_Wire, frozen=True):
+    """All items of one class; `share` is their part of all tokens, from 0 to 1."""
+
+    what: What
+    tokens: int
+    share: float
+
+
+class WindowFill(_Wire, frozen=True):
+    """What fills the model's window, as the next request would be sent: after what was shortened, summed up or dropped.
+
+    `window` is the model's in tokens, and `budget` what of it a prompt may fill before room is made; both are absent
+    while no model was asked.
+    """
+
+    tokens: int
+    items: list[WindowItem]
+    shares: list[WindowShare]
+    window: int | None = None
+    budget: int | None = None
+
+
 class TranscriptResult(_Wire, frozen=True):
-    """The whole conversation, reasoning included."""
+    """The whole conversation, reasoning included; and what of it fills the model's window now."""
 
     session_id: str
     title: str
     messages: list[TranscriptMessage]
+    window: WindowFill
 
 
 class Amend(_Wire, frozen=True):

@@ -307,6 +307,23 @@ async def test_the_transcript_holds_everything_the_reasoning_included(staged: St
     assert {message["turnId"] for message in found["messages"][1:]} == {turn.id}
 
 
+async def test_the_transcript_tells_what_fills_the_window(staged: Staged) -> None:
+    daemon, model = staged
+    daemon.file("a.txt", "only line\n")
+    model.play(Reply(work("I look."), calls=[("read_file", {"path": "a.txt"})]), Reply("One line."))
+    turn = await daemon.run("read it")
+    await turn.finished()
+    window = (await daemon.command("agentic.transcript", {"sessionId": turn.session}))["window"]
+    assert (window["window"], window["budget"]) == (8192, 6144)
+    items = [item for item in window["items"] if item["what"] != "tools"]
+    assert [item["what"] for item in items] == ["system", "task", "context", "answer", "call", "result", "answer"]
+    assert [item["name"] for item in items if item["name"]] == ["read_file a.txt"] * 2
+    assert [item["message"] for item in items] == [0, 1, 1, 2, 2, 3, 4]
+    assert window["tokens"] == sum(item["tokens"] for item in window["items"])
+    assert sum(share["tokens"] for share in window["shares"]) == window["tokens"]
+    assert window["shares"][0]["what"] in ("tools", "system")
+
+
 async def test_doctor_tells_of_the_endpoint(staged: Staged) -> None:
     daemon, model = staged
     model.play()

@@ -83,11 +83,12 @@ def rebuilt(messages: Sequence[Message], cut: int, summary: Message, files: Mess
 def edited_paths(messages: Sequence[Message], tools: Collection[str]) -> list[str]:
     """The paths that calls of these tools name, the last one first."""
     calls = [call["function"] for message in messages for call in message.get("tool_calls") or ()]
-    paths = [_path_in(call["arguments"]) for call in reversed(calls) if call["name"] in tools]
+    paths = [path_in(call["arguments"]) for call in reversed(calls) if call["name"] in tools]
     return list(dict.fromkeys(path for path in paths if path))
 
 
-def _path_in(arguments: str) -> str:
+def path_in(arguments: str) -> str:
+    """The path that a call's arguments name; empty where they name none."""
     try:
         read: object = json.loads(arguments)
     except (ValueError, RecursionError):

@@ -33,17 +33,14 @@ class History:
         """The messages as they are sent."""
         return self._messages
 
+    def holds(self, text: str) -> bool:
+        """Whether a message says this."""
+        return any(text in (message.get("content") or "") for message in self._messages)
+
     async def load(self) -> None:
         """Take up what the log holds of the session. A call without a result gets one that says so."""
         past = [message for _, message in await self._store.messages(self._session)]
-        for message in past:
-            if message["role"] == COMPACTION:
-                self._messages = _rebuilt(self._messages, message["view"])
-                continue
-            if message["role"] != "tool":
-                self._close_calls(INTERRUPTED)
-            self._messages.append(_for_server(message))
-        self._close_calls(INTERRUPTED)
+        self._messages = as_sent(self._messages, past)
 
     def add_user(self, text: str) -> None:
         self._append({"role": "user", "content": text})
@@ -74,9 +71,20 @@ class History:
         self._store.add_message(self._session, self._turn, message)
         self._messages.append(_for_server(message))
 
-    def _close_calls(self, text: str) -> None:
-        for call_id in open_calls(self._messages):
-            self._messages.append({"role": "tool", "tool_call_id": call_id, "content": text})
+
+def as_sent(head: Sequence[Message], logged: Iterable[Message]) -> list[Message]:
+    """What a server is sent of a logged conversation that begins with `head`: after its compaction points, and with a
+    result for every call."""
+    messages = list(head)
+    for message in logged:
+        if message["role"] == COMPACTION:
+            messages = _rebuilt(messages, message["view"])
+            continue
+        if message["role"] != "tool":
+            _close_calls(messages)
+        messages.append(_for_server(message))
+    _close_calls(messages)
+    return messages
 
 
 def open_calls(messages: Sequence[Message]) -> list[str]:
@@ -89,6 +97,11 @@ def open_calls(messages: Sequence[Message]) -> list[str]:
             calls: Iterable[Message] = message.get("tool_calls") or ()
             return [call["id"] for call in calls if call["id"] not in answered]
     return []
+
+
+def _close_calls(messages: list[Message]) -> None:
+    missing = open_calls(messages)
+    messages += [{"role": "tool", "tool_call_id": call_id, "content": INTERRUPTED} for call_id in missing]
 
 
 def _rebuilt(messages: Sequence[Message], view: Sequence[int | Message]) -> list[Message]:

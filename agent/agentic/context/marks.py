@@ -1,11 +1,36 @@
-"""Who wrote a user message, and what is left of a message: told by the marks that Agentic puts into what it writes."""
+"""What a message is, who wrote it, and what is left of it: told by the marks that Agentic puts into what it writes."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Literal
 
 from agentic.ports.model import Message
+
+What = Literal[
+    "system",
+    "tools",
+    "task",
+    "context",
+    "mentions",
+    "rules",
+    "retrieval",
+    "files",
+    "notice",
+    "summary",
+    "note",
+    "answer",
+    "reasoning",
+    "call",
+    "result",
+]
+"""system and tools: the head that all sessions share. task: the user's own words. context, mentions, rules and
+retrieval: what came with them. files: those offered again after a compaction. notice: what Agentic said to the model.
+summary and note: what stands for messages that are not sent any more. The rest is the model's, and its tools'."""
+
+State = Literal["whole", "cut", "stub"]
+"""cut: texts have lost their middle. stub: one line stands for what a tool gave."""
 
 MARK = "[agentic]"
 """Every message of role user that is not the user's begins with it, but for the task itself."""

@@ -89,6 +89,11 @@ class Pool:
         return max((one.client.window for one in usable), default=DEFAULT_WINDOW)
 
     @property
+    def is_known(self) -> bool:
+        """Whether an endpoint has told of itself, so that `window` is no guess."""
+        return any(one.is_known for one in self._members)
+
+    @property
     def states(self) -> dict[str, Literal["ready", "failing", "out"]]:
         """How each endpoint does, by its address and the model that the settings name there."""
         return {one.name: one.state for one in self._members}
