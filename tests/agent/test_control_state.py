@@ -17,6 +17,7 @@ from agentic.control.state import (
     after_cut,
     after_directive,
     after_steering,
+    after_too_long,
     cut_calls,
     decide,
     fresh,
@@ -167,3 +168,21 @@ def test_what_was_most_likely_meant_to_call() -> None:
     assert not meant_to_call(after_answer(fresh(), text=ANNOUNCED, calls=0))
     assert not meant_to_call(after_answer(fresh(), text=ANNOUNCED, calls=1, tools=["read_file"]))
     assert not meant_to_call(after_answer(fresh(), text="Done.", calls=0, tools=["read_file"]))
+
+
+def test_answers_that_call_nothing_end_whatever_is_wrong_with_each() -> None:
+    state, directive = fresh(), None
+    for text in ["", ANNOUNCED] * 3:
+        assert not isinstance(directive, Finish)
+        state, directive = step(after_answer(state, text=text, calls=0, tools=["read_file"]))
+    assert directive == LADDERS["named"].end
+
+
+def test_calls_that_never_fit_into_an_answer_end_the_turn() -> None:
+    state = fresh()
+    for _ in range(2):
+        state, directive = step(after_too_long(state))
+        assert directive == Proceed()
+    _, directive = step(after_too_long(state))
+    assert directive == LADDERS["too_long"].end
+    assert step(after_too_long(after_answer(state, text="", calls=1)))[1] == Proceed()

@@ -17,6 +17,10 @@ NAMED = (1, 2, 3, 4)
 """The same for answers that announce a call and make none."""
 REPEATING = (1, 2, 3)
 """The same for answers that were cut because their text repeated itself."""
+TOO_LONG = (3,)
+"""Answers in a row that reached their token limit in a call; each time its result says so."""
+IDLE = 6
+"""Answers in a row that called nothing, whatever was wrong with each: the end."""
 TALK = (4, 6, 8)
 """The same text in a row while nothing new comes of the calls."""
 TALK_CHARS = 20
@@ -41,7 +45,9 @@ def after_answer(
             "empty": state["empty"] + 1 if empty else 0,
             "unread": state["unread"] + 1 if unread else 0,
             "named": state["named"] + 1 if named else 0,
+            "idle": 0 if calls else state["idle"] + 1,
             "repeating": 0,
+            "too_long": 0,
             "farewells": state["farewells"] + 1 if calls and says_over(text) else 0,
             "last_text": print_,
             "same_text": state["same_text"] + 1 if same else 1,
@@ -52,7 +58,12 @@ def after_answer(
 
 def after_cut(state: TurnState) -> TurnState:
     """The state after an answer that was cut because its text repeated itself (see `stream_guard.py`)."""
-    return _asked_anew({**state, "repeating": state["repeating"] + 1, "answered": True})
+    return _asked_anew({**state, "repeating": state["repeating"] + 1, "idle": state["idle"] + 1, "answered": True})
+
+
+def after_too_long(state: TurnState) -> TurnState:
+    """The state after an answer whose calls are not run, for it reached its token limit in one of them."""
+    return _asked_anew({**state, "too_long": state["too_long"] + 1, "empty": 0, "answered": False})
 
 
 def troubles_of_answer(state: TurnState) -> list[Trouble]:
@@ -61,8 +72,8 @@ def troubles_of_answer(state: TurnState) -> list[Trouble]:
 
 
 def troubles_of_talk(state: TurnState) -> list[Trouble]:
-    """What is wrong with the words of answers that do call tools."""
-    return _there(state, ("talk", "farewell"))
+    """What is wrong with answers that do call tools, their calls apart."""
+    return _there(state, ("too_long", "talk", "farewell"))
 
 
 def meant_to_call(state: TurnState) -> bool:
@@ -94,6 +105,7 @@ _COUNTERS: dict[str, Callable[[TurnState], tuple[int, tuple[int, ...]]]] = {
     "unread": lambda state: (state["unread"], UNREAD),
     "named": lambda state: (state["named"], NAMED),
     "repeating": lambda state: (state["repeating"], REPEATING),
+    "too_long": lambda state: (state["too_long"], TOO_LONG),
     "talk": lambda state: (state["same_text"], TALK),
     "farewell": lambda state: (state["farewells"], FAREWELLS),
 }

@@ -98,7 +98,7 @@ def forget(state: TurnState) -> TurnState:
     return {**state, "nudged": kept}
 
 
-_OF_ANSWERS = frozenset({"empty", "unread", "named", "repeating", "talk", "farewell"})
+_OF_ANSWERS = frozenset({"empty", "unread", "named", "repeating", "too_long", "talk", "farewell"})
 
 
 def _same_output(state: TurnState, fingerprint: str, chars: int) -> int:

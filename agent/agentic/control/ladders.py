@@ -60,6 +60,10 @@ LADDERS: dict[Problem, Ladder] = {
             "model.",
         ),
     ),
+    "too_long": Ladder(
+        (),
+        Finish("max_tokens", summarise=True, why="the answers reached their token limit again and again"),
+    ),
     "refused": Ladder(
         (Step("refused"),),
         Finish("no_progress", summarise=True, why="too many calls were refused"),

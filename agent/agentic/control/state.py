@@ -3,7 +3,8 @@
 How they fit into an iteration of the graph:
 
 1. The request is made with `state["temperature"]` and `state["tools"]`; a `StreamGuard` reads its text along, and
-   where it gives a reason the stream is cut: `after_cut`. Otherwise `after_answer`.
+   where it gives a reason the stream is cut: `after_cut`. `after_too_long` where it reached its token limit in a
+   call. Otherwise `after_answer`.
 2. `cut_calls` says how many of the answer's calls may still run. For each: `before_call`; a `Block` is read by the
    model instead of a result. Then `after_call`, with the refusal's code or the block's.
 3. `decide`, with what has been `Spent`: go on, recover, or finish. `after_directive` writes down what was decided,
@@ -16,10 +17,18 @@ table in `docs/run-control.md`.
 
 from __future__ import annotations
 
-from agentic.control.answers import after_answer, after_cut, meant_to_call, troubles_of_answer, troubles_of_talk
+from agentic.control.answers import (
+    IDLE,
+    after_answer,
+    after_cut,
+    after_too_long,
+    meant_to_call,
+    troubles_of_answer,
+    troubles_of_talk,
+)
 from agentic.control.budgets import cut_calls, exhausted, warnings
 from agentic.control.calls import after_call, before_call, troubles
-from agentic.control.ladders import next_step
+from agentic.control.ladders import LADDERS, next_step
 from agentic.control.types import (
     Block,
     Directive,
@@ -48,6 +57,7 @@ __all__ = [
     "after_cut",
     "after_directive",
     "after_steering",
+    "after_too_long",
     "before_call",
     "cut_calls",
     "decide",
@@ -76,7 +86,8 @@ def decide(state: TurnState, limits: Limits, spent: Spent | None = None) -> Dire
         return Finish("end_turn")
     over = exhausted(state, limits, spent or Spent())
     steps = _steps(state, found)
-    end = next((step for step in steps if isinstance(step, Finish)), None)
+    idle = LADDERS[found[0].problem].end if state["answered"] and state["idle"] >= IDLE else None
+    end = idle or next((step for step in steps if isinstance(step, Finish)), None)
     return end or over or (steps[0] if steps else Proceed())
 
 

@@ -17,6 +17,7 @@ Problem = Literal[
     "unread",
     "named",
     "repeating",
+    "too_long",
     "refused",
     "loop",
     "output",
@@ -65,6 +66,10 @@ class TurnState(TypedDict):
     """Answers in a row that announce a call and make none."""
     repeating: int
     """Answers in a row that were cut because their text repeated itself."""
+    idle: int
+    """Answers in a row that called nothing."""
+    too_long: int
+    """Answers in a row that reached their token limit in the middle of a call."""
     farewells: int
     """Answers in a row that say that all is done, or that nothing can be, and call tools nevertheless."""
     last_text: str
@@ -115,6 +120,8 @@ def fresh(mode: Mode = "ask", domain: Domain = "coding") -> TurnState:
         unread=0,
         named=0,
         repeating=0,
+        idle=0,
+        too_long=0,
         farewells=0,
         last_text="",
         same_text=0,
