@@ -131,6 +131,24 @@ def test_a_conflict_s_line_is_that_of_the_joined_text() -> None:
     assert "-8\n+eight\n" in joined.conflicts[0].diff
 
 
+def test_what_others_put_in_beside_a_conflict_is_not_of_it() -> None:
+    results = [
+        ("a", [change(TEN, TEN.replace("line 4", "FOUR"))]),
+        ("c", [change(TEN, TEN.replace("line 4\n", "before\nline 4\n"))]),
+        ("b", [change(TEN, TEN.replace("line 4", "four"))]),
+    ]
+    joined = join(results)
+    assert after(joined) == TEN.replace("line 4\n", "before\nFOUR\n")
+    assert " before\n-FOUR\n+four\n line 5\n" in joined.conflicts[0].diff
+
+
+def test_what_got_in_after_all_is_no_conflict() -> None:
+    began = change(TEN, TEN.replace("line 4", "FOUR"))
+    other = change(TEN, TEN.replace("line 4", "four"))
+    joined = join([("a", [began]), ("b", [other]), ("c", [other])], {"c": [began]})
+    assert joined == Joined((other,))
+
+
 def test_two_files_of_one_name() -> None:
     same = join([("a", [created("x = 1\n")]), ("b", [created("x = 1\n")])])
     assert same == Joined((created("x = 1\n"),))
@@ -187,6 +205,11 @@ def test_a_file_that_the_user_created_meanwhile_stays() -> None:
     assert joined.changes[0].version == "5"
     assert after(joined) == "user's\nand more\n"
     assert [(c.kept, c.left) for c in joined.conflicts] == [(USER, "a")]
+
+
+def test_what_the_user_created_alike_is_no_conflict() -> None:
+    mine = change("x = 1\n", "x = 1\ny = 2\n", version="5")
+    assert join([("b", [mine]), ("a", [created("x = 1\n")])]) == Joined((mine,))
 
 
 def test_an_agent_that_went_on_from_another_s_work_makes_nothing_twice() -> None:

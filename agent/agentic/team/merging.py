@@ -120,14 +120,9 @@ class _JoinedFile:
             edits.sort()
         starts = line_starts(self.text)
         return [
-            Conflict(
-                path,
-                line_of(starts, edits[0].start) + 1,
-                kept,
-                left,
-                unified_diff(path, self.text, apply_edits(self.text, edits)),
-            )
+            Conflict(path, line_of(starts, edits[0].start) + 1, kept, left, unified_diff(path, self.text, text))
             for (kept, left), edits in pairs.items()
+            if (text := apply_edits(self.text, edits)) != self.text
         ]
 
     def _rebased(self, name: str, change: Change) -> Sequence[Edit]:
