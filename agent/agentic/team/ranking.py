@@ -50,7 +50,7 @@ class Trial:
     finished: bool
     """Whether its maker came to an end of its own."""
     exit_code: int | None = None
-    """Of the check; None: it was not run, or not to its end."""
+    """Of the check; None: it was not run."""
     tests: Results | None = None
     """What the check's output tells of single tests."""
     problems: int | None = None
