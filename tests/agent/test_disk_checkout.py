@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import venv
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing
 from pathlib import Path
@@ -147,6 +148,49 @@ async def test_without_git_dependencies_are_linked_to_and_vendored_sources_copie
     there = inner(await copy(ws), ws)
     assert (there / "node_modules").readlink() == ws / "node_modules"
     assert not (there / "vendor").is_symlink()
+
+
+async def test_packages_that_are_links_to_sources_lead_to_the_copied_sources(ws: Path, copy: Copy):
+    put(ws, {".gitignore": "node_modules\n", "packages/own/index.js": "old", "node_modules/other/index.js": "other"})
+    put(ws, {"node_modules/@scope/third/index.js": "third"})
+    (ws / "node_modules/own").symlink_to("../packages/own")
+    (ws / "node_modules/@scope/own").symlink_to(ws / "packages/own")
+    checkout = await copy(ws)
+    await checkout.write("packages/own/index.js", "new")
+    read = "cd node_modules; cat own/index.js @scope/own/index.js other/index.js @scope/third/index.js"
+    assert await run(checkout, read) == (0, "newnewotherthird")
+    assert await run(checkout, "mkdir node_modules/x; echo 1 > node_modules/x/y; touch node_modules/other/z") == (0, "")
+    assert await checkout.changes() == {}
+    assert sorted(os.listdir(ws / "node_modules")) == ["@scope", "other", "own"]
+
+
+async def test_editable_packages_are_taken_from_the_copy(ws: Path, copy: Copy):
+    put(ws, {".gitignore": ".venv/\n", "src/ours/__init__.py": "print('old')\n", "flat/theirs.py": "print('old')\n"})
+    venv.create(ws / ".venv")
+    (packages,) = (ws / ".venv").glob("lib/python*/site-packages")
+    (packages / "ours.pth").write_text(f"import sys\n{ws / 'src'}\n/nowhere\n")
+    (packages / "__editable___theirs_finder.py").write_text(
+        f"MAPPING: dict = {{'theirs': {str(ws / 'flat/theirs')!r}}}\n"
+    )
+    (packages / "__editable___broken_finder.py").write_text("MAPPING = {oops}\n")
+    checkout = await copy(ws)
+    for path in ("src/ours/__init__.py", "flat/theirs.py"):
+        assert await checkout.write(path, "print('new')\n") is None
+    code, said = await run(checkout, ".venv/bin/python -Bc 'import ours, theirs'")
+    assert (code, said) == (0, "new\nnew\n")
+
+
+async def test_commands_that_nobody_is_asked_about_find_no_sources(
+    ws: Path, tmp_path: Path, copy: Copy, monkeypatch: pytest.MonkeyPatch
+):
+    put(ws, {".venv/lib/python3/site-packages/ours.pth": f"{ws}\n", ".gitignore": ".venv"})
+    put(tmp_path, {"tools/wc": "#!/bin/sh\necho $PYTHONPATH\n"})
+    (tmp_path / "tools/wc").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'tools'}:{os.environ['PATH']}")
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    checkout = await copy(ws)
+    assert await run(checkout, "wc") == (0, "\n")
+    assert await run(checkout, "wc; touch x") == (0, f"{inner(checkout, ws)}\n")
 
 
 async def test_links_lead_inside_the_copy_or_to_the_same_place_outside(ws: Path, tmp_path: Path, copy: Copy):

@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 import threading
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from agentic.disk.copying import (
     note_written,
     plan_copy,
 )
+from agentic.disk.editable import python_path
 from agentic.disk.files import BOM, read_text, to_bytes, version_of
 from agentic.disk.git_copy import copy_repository, ignored_but_tracked
 from agentic.disk.journal import to_its_end
@@ -38,6 +39,7 @@ class _Made:
     private: PrivateFolder
     roots: Sequence[CopiedRoot]
     left_out: Sequence[str]
+    environment: Mapping[str, str]
 
 
 async def check_out(
@@ -65,7 +67,8 @@ class DiskCheckout:
         self._workspace = workspace
         self._made = made
         self._roots = Roots([root.copy for root in made.roots])
-        self._commands = Commands(Roots([*(root.copy for root in made.roots), *(root.source for root in made.roots)]))
+        folders = [*(root.copy for root in made.roots), *(root.source for root in made.roots)]
+        self._commands = Commands(Roots(folders), made.environment)
         self._looking = asyncio.Lock()
 
     @property
@@ -184,9 +187,10 @@ def _fill(private: PrivateFolder, roots: Roots, limits: CopyLimits, stop: thread
         if copy_repository(root.source, root.copy):
             for path in ignored_but_tracked(root.copy, [*sources, root.copy]):
                 _copy_tracked(root, path, stop)
-    return _Made(
-        private, [plan.root for plan in plans], [plan.root.prefix + path for plan in plans for path in plan.left_out]
-    )
+    copied = [plan.root for plan in plans]
+    left_out = [plan.root.prefix + path for plan in plans for path in plan.left_out]
+    path = python_path(copied, os.environ)
+    return _Made(private, copied, left_out, {"PYTHONPATH": path} if path else {})
 
 
 def _copy_tracked(root: CopiedRoot, path: str, stop: threading.Event) -> None:

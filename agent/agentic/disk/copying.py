@@ -1,9 +1,9 @@
 """Copying the files of a workspace, and telling what has become of the copy since. Blocking.
 
 Copied is what git does not ignore. Ignored folders of dependencies are linked to, for commands need them and they are
-large. Links stay links: those that lead inside lead inside the copy, those that lead out of the workspace lead to the
-same place as before. Left out are special files (pipes, sockets, devices), what cannot be read, and whatever else is
-ignored.
+large; a package in them that is a link to sources of the workspace leads to their copy. Links stay links: those that
+lead inside lead inside the copy, those that lead out of the workspace lead to the same place as before. Left out are
+special files (pipes, sockets, devices), what cannot be read, and whatever else is ignored.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import shutil
 import stat
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from io import FileIO
@@ -120,7 +120,8 @@ def carry_out(plan: RootPlan, stop: threading.Event) -> None:
     root.copy.mkdir()
     for path, _ in plan.folders:
         (root.copy / path).mkdir()
-        root.folders.add(path)
+        if LINKED_FOLDERS.isdisjoint(path.split("/")):
+            root.folders.add(path)
     for path, entry in plan.files:
         if not copy_file(root, path, Path(entry.path), stop):
             plan.left_out.append(path)
@@ -190,7 +191,7 @@ def _plan_entry(plan: RootPlan, found: tree.Found, copied: Sequence[CopiedRoot])
             plan.links.append((found.path, _target(copied, plan.root, Path(entry.path))))
     elif found.ignored:
         if found.path.endswith("/") and entry.name in LINKED_FOLDERS:
-            plan.links.append((found.path.rstrip("/"), entry.path))
+            _plan_dependencies(plan, found.path.rstrip("/"), entry, copied)
     elif found.path.endswith("/"):
         plan.folders.append((found.path, entry))
         if not _can_be_listed(entry):
@@ -200,6 +201,41 @@ def _plan_entry(plan: RootPlan, found: tree.Found, copied: Sequence[CopiedRoot])
         with suppress(OSError):
             return entry.stat().st_size
     return 0
+
+
+def _plan_dependencies(plan: RootPlan, path: str, folder: os.DirEntry[str], copied: Sequence[CopiedRoot]) -> None:
+    """Link to a folder; to each package in it where some are links to sources, as in workspaces of npm and its kin."""
+    packages = list(_packages(path, folder)) if folder.name == "node_modules" else []
+    sources = {name for name, entry in packages if entry.is_symlink() and _leads_to_sources(entry, copied)}
+    if not sources:
+        plan.links.append((path, folder.path))
+        return
+    plan.folders.append((f"{path}/", folder))
+    for name, entry in packages:
+        if _is_scope(entry):
+            plan.folders.append((f"{name}/", entry))
+        else:
+            target = _target(copied, plan.root, Path(entry.path)) if name in sources else entry.path
+            plan.links.append((name, target))
+
+
+def _packages(path: str, folder: os.DirEntry[str]) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """What lies in a folder of packages, and in its scopes."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            yield f"{path}/{entry.name}", entry
+            if _is_scope(entry):
+                yield from _packages(f"{path}/{entry.name}", entry)
+
+
+def _is_scope(entry: os.DirEntry[str]) -> bool:
+    return entry.name.startswith("@") and entry.is_dir(follow_symlinks=False)
+
+
+def _leads_to_sources(link: os.DirEntry[str], copied: Sequence[CopiedRoot]) -> bool:
+    real = Path(os.path.realpath(link.path))
+    inside = [real.relative_to(root.source) for root in copied if real.is_relative_to(root.source)]
+    return bool(inside) and LINKED_FOLDERS.isdisjoint(inside[0].parts)
 
 
 def _can_be_listed(folder: os.DirEntry[str]) -> bool:

@@ -13,7 +13,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -37,9 +37,13 @@ Stream = Literal["stdout", "stderr"]
 
 
 class Commands:
-    """The running commands of one workspace; the warden is started with the first."""
+    """The running commands of one workspace; the warden is started with the first.
 
-    def __init__(self, roots: Roots) -> None:
+    `environment` is added to what they get to see, but for those that only read.
+    """
+
+    def __init__(self, roots: Roots, environment: Mapping[str, str] | None = None) -> None:
+        self._environment = environment or {}
         self._folders = [folder for _, folder in roots.folders]
         self._running: set[_Child] = set()
         self._warden: tuple[socket.socket, subprocess.Popen[bytes]] | None = None
@@ -84,8 +88,10 @@ class Commands:
     async def _start(self, text: str, cwd: Path) -> _Child | Refusal:
         if not hasattr(socket, "send_fds"):
             return Refusal("denied", "Commands cannot be run on this system.", "Do without, or run the daemon in WSL.")
-        avoid = self._folders if is_read_only(text) else []
-        request = {"argv": [_SHELL, "-c", text], "cwd": str(cwd), "env": child_environment(os.environ, avoid)}
+        careful = is_read_only(text)
+        environment = child_environment(os.environ, self._folders if careful else [])
+        environment |= {} if careful else self._environment
+        request = {"argv": [_SHELL, "-c", text], "cwd": str(cwd), "env": environment}
         try:
             payload = json.dumps(request).encode() + b"\n"
             _check_text(text)
