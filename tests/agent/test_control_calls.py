@@ -71,7 +71,7 @@ LOOPS = {
         REFUSED[-1],
     ),
     "an edit in plan mode": ((denied("edit_file", f"{n}", "plan_mode") for n in itertools.count()), "no_progress", 3),
-    "what the user rejects": ((denied("run_command", f"{n}", "rejected") for n in itertools.count()), "no_progress", 3),
+    "what the user rejects": ((denied("run_command", f"{n}", "rejected") for n in itertools.count()), "no_progress", 6),
     "a forbidden command between others": (
         (denied("run_command", f"{n}") if n % 2 else read(f"{n}") for n in itertools.count()),
         "no_progress",

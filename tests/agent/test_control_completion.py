@@ -20,6 +20,7 @@ ANNOUNCED = [
     "Let's use search_text to find the place.",
     "I will `delegate` this.",
     "Let me look at the tests:",
+    "Okay, let's look at the tests:",
     "Now I'll fix the function in a.py...",
     "Ich werde jetzt read_file aufrufen.",
     "Jetzt verwende ich edit_file, um den Fehler zu beheben.",
@@ -38,6 +39,8 @@ ANNOUNCED = [
 FINAL = [
     "",
     "Done.",
+    "Now I have fixed the total...",
+    "Let me know which one you prefer:",
     "I used edit_file to change the total, and all tests pass.",
     "I have used read_file and run_command; the tests pass now.",
     "I called run_command with `pytest -q`: 4 passed.",

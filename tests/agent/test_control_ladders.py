@@ -22,7 +22,7 @@ LIMITS: dict[str, list[tuple[int, ...]]] = {
     "output": [calls.SAME_OUTPUT, calls.SAME_OUTPUT_OF_COMMANDS],
     "stale": [calls.STALE],
     "research": [calls.READING, calls.READING_LONG],
-    "refused": [calls.REFUSED, calls.REFUSED_TOTAL],
+    "refused": [calls.REFUSED, calls.REFUSED_TOTAL, calls.REJECTED],
     "failing": [calls.FAILED],
     "talk": [answers.TALK],
     "farewell": [answers.FAREWELLS],

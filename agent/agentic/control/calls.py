@@ -16,9 +16,11 @@ from agentic.control.types import Block, Problem, Trouble, TurnState
 from agentic.events import ToolKind
 
 REFUSED = (2, 3)
-"""Refused or blocked calls in a row: told, the end."""
+"""Refused calls in a row: told, the end."""
 REFUSED_TOTAL = (5, 6)
 """The same in all."""
+REJECTED = (4, 6)
+"""Calls in a row that the user rejected; with their reasons they may well be on the way to something."""
 FAILED = (6, 12)
 """Calls in a row that failed: told, told again. The iterations end it: trying is not yet going in circles."""
 SAME_OUTPUT = (6, 8, 10)
@@ -34,8 +36,8 @@ READING = (30, 45, 60, 61)
 READING_LONG = (60, 90, 120, 121)
 """The same where reading is the work: in a research task, and in plan mode, where nothing is ever edited."""
 
-REFUSALS = frozenset({"denied", "plan_mode", "rejected", "outside_workspace", "unknown_tool", "no_tools"})
-"""The codes of calls that were not let through. Those blocked as repeated are the cycle's to judge."""
+REFUSALS = frozenset({"denied", "plan_mode", "outside_workspace", "unknown_tool", "no_tools"})
+"""The codes of calls that were not let through. Those blocked as repeated are for the cycle to judge."""
 EDITS: frozenset[ToolKind] = frozenset({"edit", "delete", "move"})
 _READS: frozenset[ToolKind] = frozenset({"read", "search"})
 
@@ -74,6 +76,7 @@ def after_call(
         "same_output": _same_output(state, fingerprint, 0 if code or edited else len(result)),
         "stale": 0 if edited or not known else state["stale"] + (not is_waiting(fingerprint)),
         "refused": state["refused"] + 1 if refused else 0,
+        "rejected": state["rejected"] + 1 if code == "rejected" else 0,
         "refused_total": state["refused_total"] + refused,
         "failed": _failed(state, code, kind),
         "reading": _reading(state, code, kind),
@@ -112,7 +115,7 @@ def _same_output(state: TurnState, fingerprint: str, chars: int) -> int:
 def _failed(state: TurnState, code: str, kind: ToolKind) -> int:
     if not code:
         return 0
-    return state["failed"] + (kind in EDITS | _READS and code not in REFUSALS | {"repeated"})
+    return state["failed"] + (kind in EDITS | _READS and code not in REFUSALS | {"repeated", "rejected"})
 
 
 def _reading(state: TurnState, code: str, kind: ToolKind) -> int:
@@ -122,9 +125,9 @@ def _reading(state: TurnState, code: str, kind: ToolKind) -> int:
 
 
 def _refused(state: TurnState) -> Trouble | None:
-    row, total = state["refused"], state["refused_total"]
-    strength = max(_strength(row, REFUSED), _strength(total, REFUSED_TOTAL))
-    return Trouble("refused", total, strength) if strength else None
+    row, total, rejected = state["refused"], state["refused_total"], state["rejected"]
+    strength = max(_strength(row, REFUSED), _strength(total, REFUSED_TOTAL), _strength(rejected, REJECTED))
+    return Trouble("refused", total + rejected, strength) if strength else None
 
 
 def _output(state: TurnState) -> Trouble | None:

@@ -15,7 +15,10 @@ _TAIL = 600
 """Characters at an answer's end that are looked at."""
 _SENTENCE_END = re.compile(r"(?<=[.!?…:])\s+|(?<=[。！？：])\s*|\n+")
 _FENCE = re.compile(r"^\s*(?:```|~~~).*$", re.MULTILINE)
-_TO_BE_CONTINUED = re.compile(r"(?:let me|i['’]ll|i will|now i|next,? i)(?!\w).*(?::|：|…|\.\.\.)$", re.IGNORECASE)
+_TO_BE_CONTINUED = re.compile(
+    r"(?:(?:now|next|first|ok(?:ay)?),? )?(?:let me(?! know)|let['’]s|i['’]ll|i will)(?!\w).*(?::|：|…|\.\.\.)$",
+    re.IGNORECASE,
+)
 _OBLIGED = re.compile(r"\b(?:i|we) have to\b", re.IGNORECASE)
 
 
@@ -39,7 +42,7 @@ def says_over(text: str) -> bool:
 
 def _last_sentences(text: str) -> list[str]:
     """The last two sentences. One of a single word, or a call in a code block, belongs to the one before it."""
-    parts = [part.strip() for part in _SENTENCE_END.split(_FENCE.sub("", text)[-_TAIL:]) if part.strip()]
+    parts = [part.strip() for part in _SENTENCE_END.split(_FENCE.sub("", text[-2 * _TAIL :])[-_TAIL:]) if part.strip()]
     if len(parts) > 1 and re.fullmatch(r"`?\w+`?\.?|`?\w+\(.*\)`?", parts[-1]):
         parts[-2:] = [f"{parts[-2]} {parts[-1]}"]
     return parts[-2:]

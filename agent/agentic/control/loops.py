@@ -31,6 +31,8 @@ WAITED = (12, 15, 18)
 """The same where a call waits for something or asks how it stands: polling is honest work."""
 
 _NAME = 40
+_COMMAND = 300
+"""Characters of a command in which it shows what it is for."""
 _WAITS = re.compile(
     r"\b(?:sleep|wait|watch|until|poll\w*|health\w*|progress|ps|pgrep|jobs|queue|pods|tail|curl|ping)\b"
     r"|\b(?:kubectl|systemctl|gh run)\b"
@@ -107,7 +109,7 @@ def _mark(name: str, value: Any, arguments: str, kind: ToolKind) -> str:
     if kind not in ("execute", "fetch", "other"):
         return "r"
     words = " ".join(map(str, cast("dict[str, Any]", value).values())) if isinstance(value, dict) else arguments
-    waits = _WAITS.search(words) or _WAITS.search(name.replace("_", " "))
+    waits = _WAITS.search(words[:_COMMAND]) or _WAITS.search(name.replace("_", " "))
     return "w" if waits else "x"
 
 

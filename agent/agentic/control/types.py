@@ -51,8 +51,10 @@ class TurnState(TypedDict):
     stale: int
     """Calls in a row that brought nothing that was not known."""
     refused: int
-    """Refused or blocked calls in a row."""
+    """Calls in a row that policy refused, or that were of no known tool."""
     refused_total: int
+    rejected: int
+    """Calls in a row that the user rejected, or that nobody allowed."""
     failed: int
     """Reads, searches and edits that failed, in a row. A command may fail: that is often what is looked for."""
     reading: int
@@ -114,6 +116,7 @@ def fresh(mode: Mode = "ask", domain: Domain = "coding") -> TurnState:
         stale=0,
         refused=0,
         refused_total=0,
+        rejected=0,
         failed=0,
         reading=0,
         empty=0,
