@@ -5,6 +5,8 @@ import json
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from support.replay import Call, Said, command, edit, read, replay, search
 
 from agentic.control.calls import READING, READING_LONG, REFUSED, REFUSED_TOTAL, STALE, after_call, before_call
@@ -203,3 +205,45 @@ def test_a_state_that_was_stopped_stays_so() -> None:
     assert decide(fresh(), Limits()) == Proceed()
     assert len(json.dumps(fresh())) < 1_000
     assert STALE[0] < STALE[-1]
+
+
+KNOWN = [read("a"), read("b"), search("x"), command("ls"), edit("a", "no", "y", "not_found: no", "not_found")]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, len(KNOWN) - 1), min_size=120, max_size=120))
+def test_who_only_does_what_is_done_already_comes_to_an_end(order: list[int]) -> None:
+    run = replay(KNOWN[n] for n in order)
+    assert isinstance(run.end, Finish)
+    assert run.answers <= 60
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["", "The task is complete.", "I will call read_file.", "Now I look at the next file."]),
+            st.lists(
+                st.builds(
+                    Call,
+                    st.sampled_from(["read_file", "run_command", "no:such/tool", ""]),
+                    st.sampled_from(["{}", '{"path": "a"}', "{broken", '{"command": "sleep 1"}', "[]", "\ud800"]),
+                    st.sampled_from(["", "ok", NOISE, "\udc00"]),
+                    st.sampled_from(["read", "edit", "execute", "think", "other", "fetch"]),
+                    st.sampled_from(["", "denied", "not_found", "rejected", "internal"]),
+                ),
+                max_size=5,
+            ),
+        ),
+        max_size=60,
+    )
+)
+def test_whatever_comes_is_told_step_by_step(answers: list[tuple[str, list[Call]]]) -> None:
+    run = replay(Said(tuple(calls), text) for text, calls in answers)
+    for problem, told in itertools.groupby(sorted(run.told, key=lambda one: one.problem), lambda one: one.problem):
+        strengths = [one.strength for one in told]
+        assert all(after <= before + 1 for before, after in itertools.pairwise([0, *strengths])), problem
+    if run.end is not None and run.end.reason != "end_turn":
+        assert run.end.why
+        assert run.told
+    assert len(json.dumps(run.state)) < 3_000
