@@ -9,10 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from support.agents import ScriptedAgents
 from support.grammar import check
 from support.prompts import Conversations
 
+from agentic.context.marks import MIDDLE
 from agentic.errors import EndpointUnreachable
 from agentic.events import (
     CouncilCritique,
@@ -36,6 +39,7 @@ from agentic.ports.model import Say
 from agentic.task import CouncilRules
 from agentic.team.consult import Chamber
 from agentic.team.council import Deliberation, deliberate
+from agentic.team.quoting import fitting
 
 MAIN = Origin(session_id="s", turn_id="t", agent="main")
 PLAN = "Keep it small.\n\n1. Make the table\n2. Test it"
@@ -149,7 +153,31 @@ async def test_nothing_that_is_said_is_clipped() -> None:
     await sitting.run()
     assert LONG.strip() in [event.text for event in sitting.of(CouncilProposal)]
     assert LONG in [event.text for event in sitting.of(TextFinished)]
-    assert LONG.strip() in sitting.model.agents["architect"].requests[1].messages[-1]["content"]
+    heard = sitting.model.agents["architect"].requests[1].messages[-1]["content"]
+    assert "the middle was left out" in heard
+    assert len(heard) < len(LONG) / 4
+
+
+async def test_material_that_fills_the_window_loses_its_middle() -> None:
+    sitting = Sitting(ScriptedAgents(three(), window=8_000))
+    await sitting.run(question="Which?", material="first\n" + LONG + "\nlast")
+    told = sitting.model.agents["tester"].requests[0].messages[1]["content"]
+    assert told.startswith("# The question\nWhich?")
+    assert "first\n" in told
+    assert told.endswith("\nlast")
+    assert len(told.encode()) < 8_000 * 3 / 2
+
+
+@given(st.text(max_size=400) | st.integers(0, 400).map("한".__mul__), st.integers(1, 200))
+def test_what_fits_stays_and_what_does_not_keeps_its_ends(text: str, tokens: int) -> None:
+    found = fitting(text, tokens)
+    if len(text.encode("utf-8", "replace")) <= tokens * 3:
+        assert found == text
+    else:
+        head, _, tail = found.partition(MIDDLE)
+        assert text.startswith(head)
+        assert text.endswith(tail)
+        assert len(head) + len(tail) <= len(text)
 
 
 async def test_an_empty_answer_is_asked_for_once_more() -> None:

@@ -14,6 +14,7 @@ from agentic.task import CouncilRules, new_id
 from agentic.team import answers
 from agentic.team.answers import Score
 from agentic.team.consult import Chamber, Member, consult, seated
+from agentic.team.quoting import fitting, room_for_material, room_for_text
 from agentic.team.ranking import Ranking, rank_proposals
 from agentic.team.roles import parse_roles
 
@@ -49,12 +50,14 @@ async def deliberate(question: str, material: str, rules: CouncilRules, chamber:
     """Have each role propose, criticise the others', revise its own and score all; never raises but for cancellation.
 
     A member that fails or stays silent takes no part any more; what it has proposed stays as it was. Emits all that is
-    said, whole, as the agent that asks; and, under their own names, the turns of the members.
+    said, whole, as the agent that asks; and, under their own names, the turns of the members. What does not fit the
+    window loses its middle in the prompts.
     """
-    head: list[Message] = [
-        {"role": "system", "content": load("council_system")},
-        {"role": "user", "content": render("council_question", question=question, material=material or NO_MATERIAL)},
-    ]
+    room = room_for_material(chamber.model.window)
+    asked = render(
+        "council_question", question=fitting(question, room), material=fitting(material, room) or NO_MATERIAL
+    )
+    head: list[Message] = [{"role": "system", "content": load("council_system")}, {"role": "user", "content": asked}]
     with seated(chamber, head, parse_roles(rules.roles)) as members:
         council = _Council(chamber, members)
         await council.propose()
@@ -71,6 +74,7 @@ class _Council:
         self.chamber = chamber
         self.members = members
         self.id = new_id("council")
+        self.room = room_for_text(chamber.model.window, len(members))
         self.proposals: dict[str, str] = {}
         """The last one of each member, in the order of the roles."""
         self._said: dict[str, dict[str, str]] = {}
@@ -197,13 +201,13 @@ class _Council:
         self.chamber.emit(CouncilRevision(**self.chamber.origin, council=self.id, role=name, text=text))
 
     def _others(self, name: str) -> str:
-        return _sections("proposal", {other: text for other, text in self.proposals.items() if other != name})
+        return self._sections("proposal", {other: text for other, text in self.proposals.items() if other != name})
 
     def _critiques_of(self, name: str) -> str:
         """In the order of the roles, whoever was first."""
         said = self._said[name]
-        return _sections("critique", {one.name: said[one.name] for one in self.members if one.name in said})
+        return self._sections("critique", {one.name: said[one.name] for one in self.members if one.name in said})
 
-
-def _sections(tag: str, texts: Mapping[str, str]) -> str:
-    return "\n\n".join(f'<{tag} by="{name}">\n{text}\n</{tag}>' for name, text in texts.items())
+    def _sections(self, tag: str, texts: Mapping[str, str]) -> str:
+        parts = (f'<{tag} by="{name}">\n{fitting(text, self.room)}\n</{tag}>' for name, text in texts.items())
+        return "\n\n".join(parts)
