@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import venv
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing
@@ -19,7 +20,7 @@ import pytest
 
 from agentic.change import Change, Snapshot, minimal_edits
 from agentic.disk.checkout import DiskCheckout, check_out
-from agentic.disk.copying import CopyLimits
+from agentic.disk.copying import CopyLimits, CopyStopped, carry_out, plan_copy
 from agentic.disk.private_folder import PrivateFolder, parent_outside, remove_leftovers
 from agentic.disk.workspace import DiskWorkspace
 from agentic.errors import Refusal
@@ -441,6 +442,7 @@ async def test_a_repository_without_a_commit_can_be_copied(ws: Path, copy: Copy)
 
 
 async def test_closing_kills_what_runs_and_removes_the_copy(ws: Path, tmp_path: Path, copy: Copy):
+    put(ws, {"a": "x"})
     checkout = await copy(ws)
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
@@ -453,6 +455,9 @@ async def test_closing_kills_what_runs_and_removes_the_copy(ws: Path, tmp_path: 
     os.close(reader)
     (refused,) = [piece async for piece in checkout.run(Command("true"))]
     assert isinstance(refused, Refusal)
+    assert isinstance(await checkout.write("a", "x"), Refusal)
+    assert await checkout.changes() == {}, "what is removed with the copy was not removed by a command"
+    assert not checkout.folder.exists()
 
 
 async def test_a_workspace_that_is_closed_closes_its_copies(ws: Path):
@@ -476,6 +481,21 @@ async def test_cancelling_stops_the_copying_and_leaves_nothing(ws: Path, tmp_pat
     with pytest.raises(asyncio.CancelledError):
         await copying
     assert list(copies.iterdir()) == []
+
+
+def test_copying_stops_before_the_next_file_when_it_is_told_to(ws: Path, tmp_path: Path):
+    put(ws, {"a": "x"})
+    (tmp_path / "copies").mkdir()
+    plans = plan_copy(Roots([ws]), tmp_path / "copies", CopyLimits(), threading.Event())
+    stopped = threading.Event()
+    stopped.set()
+    assert not isinstance(plans, Refusal)
+    for copying in (
+        lambda: plan_copy(Roots([ws]), tmp_path, CopyLimits(), stopped),
+        lambda: carry_out(*plans, stopped),
+    ):
+        with pytest.raises(CopyStopped):
+            copying()
 
 
 HOLD = """

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentic.change import ABSENT, Applied, Change, Snapshot, minimal_edits
@@ -259,6 +259,45 @@ async def test_closing_removes_the_copy_and_refuses_commands():
     assert len(below.checkouts) == 1
 
 
+class _NoCopies(MemoryWorkspace):
+    async def check_out(self) -> Refusal:
+        return Refusal("too_large", "The workspace cannot be copied.", "Do without commands.")
+
+
+async def test_where_no_copy_can_be_made_commands_are_refused_and_edits_go_on():
+    view = Overlay(_NoCopies({"a": "one\n"}))
+    (refusal,) = await ran(view, "check")
+    assert isinstance(refusal, Refusal)
+    assert refusal.code == "too_large"
+    await write(view, "a", "1\n")
+    assert made(view) == {"a": "1\n"}
+
+
+class _LockedCheckout(MemoryCheckout):
+    locked = True
+
+    async def write(self, path: str, text: str | None) -> Refusal | None:
+        return (
+            Refusal("outside_workspace", "It lies in a linked folder.")
+            if self.locked
+            else await super().write(path, text)
+        )
+
+
+class _Locked(MemoryWorkspace):
+    async def check_out(self) -> MemoryCheckout:
+        self.checkouts.append(_LockedCheckout(MemoryWorkspace(self.files, self.commands)))
+        return self.checkouts[-1]
+
+
+async def test_a_file_that_the_copy_does_not_take_is_told_as_unsaved():
+    below = _Locked({"node_modules/a": "one\n"}, {"check": (0, "done\n")})
+    view = Overlay(below)
+    await write(view, "node_modules/a", "1\n")
+    assert (await ran(view, "check"))[-1] == Exit(0)
+    assert await view.unsaved() == ["node_modules/a"]
+
+
 async def test_a_copy_of_a_view_holds_its_changes():
     below = base({"a": "one\n", "b": "x\n"}, remove={"b": None})
     view = Overlay(below)
@@ -294,7 +333,10 @@ async def test_problems_of_files_changed_here_are_told_by_a_parser_and_others_by
     for paths in ([], ["./a.py", "b.py"]):
         found = await view.problems(paths)
         assert not isinstance(found, Refusal)
-        assert [(problem.path, problem.source) for problem in found.found] == [("a.py", "syntax"), ("b.py", "")]
+        assert [(problem.path, problem.message == "old") for problem in found.found] == [
+            ("a.py", False),
+            ("b.py", False),
+        ]
         assert found.checked == {"a.py": "a syntax check", "b.py": "the double"}
 
 
@@ -308,3 +350,15 @@ async def test_applying_the_changes_gives_the_workspace_the_texts_of_the_view(wr
     for change in view.changes():
         assert isinstance(await below.apply(change), Applied)
     assert {path: below.files.get(path) for path in ("a", "b", "c")} == wanted
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(["a", "b", "c"]), st.text("xy\n", max_size=6)), max_size=4))
+async def test_searching_finds_what_a_workspace_with_these_texts_finds(writes: list[tuple[str, str]]):
+    view = Overlay(base({"a": "x\ny\nxx\n", "b": "yx", "d": "x"}))
+    for path, after in writes:
+        await write(view, path, after)
+    texts = {path: await text(view, path) for path in ("a", "b", "c", "d")}
+    wanted = MemoryWorkspace({path: held for path, held in texts.items() if held is not None})
+    for limit in (1, 2, 100):
+        assert await view.search("x", "", limit) == await wanted.search("x", "", limit)

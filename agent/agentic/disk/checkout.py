@@ -31,6 +31,8 @@ from agentic.errors import Refusal
 from agentic.ports.workspace import Command, Exit, Output
 from agentic.safety.paths import Resolved, Roots
 
+_CLOSED = Refusal("cancelled", "The copy of the workspace has been removed.", "Finish.")
+
 
 @dataclass(frozen=True, slots=True)
 class _Made:
@@ -70,6 +72,7 @@ class DiskCheckout:
         folders = [*(root.copy for root in made.roots), *(root.source for root in made.roots)]
         self._commands = Commands(Roots(folders), made.environment)
         self._looking = asyncio.Lock()
+        self._closed = False
 
     @property
     def left_out(self) -> Sequence[str]:
@@ -86,10 +89,10 @@ class DiskCheckout:
         if isinstance(resolved, Refusal):
             return resolved
         async with self._looking:
-            return await to_its_end(asyncio.to_thread(self._write, resolved, text))
+            return _CLOSED if self._closed else await to_its_end(asyncio.to_thread(self._write, resolved, text))
 
     async def run(self, command: Command) -> AsyncGenerator[Output | Exit | Refusal]:
-        cwd = self._folder(command.cwd)
+        cwd = _CLOSED if self._closed else self._folder(command.cwd)
         if isinstance(cwd, Refusal):
             yield cwd
         else:
@@ -99,7 +102,7 @@ class DiskCheckout:
 
     async def changes(self) -> dict[str, str | None]:
         async with self._looking:
-            return await to_its_end(asyncio.to_thread(self._changes))
+            return {} if self._closed else await to_its_end(asyncio.to_thread(self._changes))
 
     def came_with(self, path: str, text: str | None) -> bool:
         place = self._place(path)
@@ -113,6 +116,7 @@ class DiskCheckout:
         await to_its_end(self._close())
 
     async def _close(self) -> None:
+        self._closed = True
         await self._commands.kill_all()
         async with self._looking:
             await asyncio.to_thread(self._made.private.remove)

@@ -186,7 +186,7 @@ class Overlay:
             return
         async with aclosing(checkout.run(command)) as said:
             async for piece in said:
-                if isinstance(piece, Exit):
+                if isinstance(piece, Exit) and not self._closed:
                     for path in await to_its_end(self._take_up(checkout)):
                         yield Output("stderr", f"[{path} was changed by somebody else too: left as it is there]\n")
                 yield piece
