@@ -26,6 +26,7 @@ from agentic.events import (
     IterationStarted,
     LoopDetected,
     ModelEvent,
+    ModelFinished,
     PhaseFinished,
     PlanUpdated,
     RecoveryTried,
@@ -467,3 +468,36 @@ async def test_no_text_or_thought_begins_with_empty_lines() -> None:
     empty = await Stage(FILES).play("Look", [script[0], script[2], Say("Done.")])
     assert empty.finished.summary == "Done."
     assert [event.problem for event in empty.of(RecoveryTried)] == ["empty"]
+
+
+async def test_an_answer_that_goes_round_in_circles_is_cut_and_asked_for_anew() -> None:
+    endless = "I will look at the file again. " * 2_000
+    played = await Stage(FILES).play("Look", [Say(work()), Say(endless), Say("Found it.")])
+    assert played.finished.summary == "Found it."
+    assert played.of(LoopDetected)
+    assert any(event.finish_reason == "repeating" for event in played.of(ModelFinished))
+    assert max(len(message.get("content") or "") for message in played.last_messages) < 20_000
+
+
+async def test_a_call_that_only_repeats_itself_is_not_run_again() -> None:
+    again = Say(calls=[("read_file", {"path": "a.py"})])
+    played = await Stage(FILES).play("Look", [Say(work(), again.calls), *[again] * 3, Say("I see.")])
+    assert "repeated" in [event.code for event in played.of(ToolFinished)]
+    assert played.finished.stop_reason == "end_turn"
+
+
+async def test_calls_beyond_the_budget_are_not_run_and_the_turn_ends_with_a_summary() -> None:
+    reads = [("read_file", {"path": "a.py", "offset": n}) for n in range(1, 6)]
+    played = await Stage(FILES).play("Look", [Say(work(), reads), Say("Read three.")], limits=Limits(tool_calls=3))
+    assert len(played.of(ToolFinished)) == 3
+    assert played.finished.stop_reason == "max_budget"
+    assert played.finished.summary == "Read three."
+    assert "tool_calls" in [event.budget for event in played.of(BudgetWarning)]
+
+
+async def test_a_budget_of_tokens_ends_the_turn() -> None:
+    usage = Usage(prompt=600, completion=10)
+    reads = [Say(calls=[("read_file", {"path": "a.py", "offset": n})], usage=usage) for n in range(1, 9)]
+    played = await Stage(FILES).play("Look", [Say(work()), *reads, Say("So far.")], limits=Limits(tokens=2_000))
+    assert played.finished.stop_reason == "max_budget"
+    assert played.finished.metrics.prompt_tokens <= 3_000

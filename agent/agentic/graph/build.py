@@ -65,6 +65,6 @@ def before_work(state: TurnState) -> Step:
     return state["ahead"][0] if state["ahead"] and not state["stop"] else on(state)
 
 
-def on(state: TurnState) -> Step:
+def on(state: TurnState) -> Literal["act", "finish"]:
     """Go on acting until there is a reason to stop."""
     return "finish" if state["stop"] else "act"

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import replace
 
 from agentic.context.history import INTERRUPTED
 from agentic.control import state as control
-from agentic.control.state import TurnState
+from agentic.control.state import Spent, TurnState
+from agentic.errors import Refusal
 from agentic.events import ToolKind
 from agentic.graph.turn import Turn
+from agentic.ports.model import ToolCall
 from agentic.team.agent import Ran
 from agentic.tools.base import ToolContext
 from agentic.tools.registry import TOOLS
@@ -19,13 +22,15 @@ from agentic.tools.runtime import run_call
 async def run_calls(state: TurnState, turn: Turn) -> TurnState:
     """Run the calls that wait; those that a cancellation leaves over are withdrawn."""
     context = tool_context(turn)
+    keep = control.cut_calls(state, turn.task.limits, len(turn.pending), spent(turn))
+    turn.drop_pending(f"Not run: the turn's {turn.task.limits.tool_calls} tool calls are used up.", keep)
     try:
         while turn.pending:
             fitting = replace(context, max_chars=await turn.window.result_chars())
             call = turn.pending.pop(0)
             turn.meter.add_call()
             try:
-                result = await run_call(call, fitting)
+                result = await run_call(call, fitting, _blocked(state, call))
             except asyncio.CancelledError:
                 turn.history.add_result(call.server_id, INTERRUPTED)
                 raise
@@ -38,6 +43,17 @@ async def run_calls(state: TurnState, turn: Turn) -> TurnState:
     finally:
         turn.drop_pending("Not run: the turn was ended by the user or by its time limit.")
     return state
+
+
+def spent(turn: Turn) -> Spent:
+    """What the turn has used up, with all its agents; the seconds are this agent's own."""
+    whole = turn.meter.whole
+    return Spent(time.monotonic() - turn.started, whole.tokens, whole.cost or 0.0, whole.metrics.tool_calls)
+
+
+def _blocked(state: TurnState, call: ToolCall) -> Refusal | None:
+    block = control.before_call(state, call.name, call.arguments, kind_of(call.name))
+    return Refusal(block.code, block.text) if block is not None else None
 
 
 def kind_of(name: str) -> ToolKind:
@@ -59,4 +75,5 @@ def tool_context(turn: Turn) -> ToolContext:
         plan=turn.plan,
         index=turn.ports.index,
         team=turn.team,
+        rules=turn.rules.note,
     )

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from langgraph.runtime import Runtime
 
-from agentic.context.layout import task_message
 from agentic.context.prompts import load, render
 from agentic.control import state as control
 from agentic.control.routes import ahead
-from agentic.control.state import Finish, Recover, Spent, TurnState
+from agentic.control.state import Finish, Recover, TurnState
 from agentic.control.triage import Classification, guess, override
 from agentic.errors import ModelError
 from agentic.events import (
@@ -25,8 +23,9 @@ from agentic.events import (
     RecoveryTried,
     Steered,
 )
-from agentic.graph.calls import run_calls
-from agentic.graph.streaming import TriageView, ask
+from agentic.graph.calls import run_calls, spent
+from agentic.graph.opening import open_task
+from agentic.graph.streaming import REPEATING, TriageView, ask
 from agentic.graph.turn import Turn, TurnEnded
 from agentic.ports.model import Answer
 from agentic.tools.registry import TOOLS
@@ -60,8 +59,7 @@ def node(work: Work) -> Node:
 
 async def triage(state: TurnState, turn: Turn) -> TurnState:
     """One request says what the task is, and already answers a greeting or calls the first tool."""
-    with turn.phase("context"):
-        turn.history.add_user(await task_message(turn.task, turn.ports.workspace))
+    await open_task(turn)
     with turn.phase("triage"):
         view = TriageView(lambda found: _classified(turn, override(found, turn.task.overrides)))
         answer = await ask(turn, view)
@@ -70,7 +68,8 @@ async def triage(state: TurnState, turn: Turn) -> TurnState:
             turn.emit(_classified(turn, found))
     turn.classification = found
     state = _take(state, turn, answer, view.text)
-    route = "work" if turn.pending or control.meant_to_call(state) else found.route
+    works = turn.pending or turn.task.deliberate or control.meant_to_call(state)
+    route = "work" if works else found.route
     return {**state, "route": route, "domain": found.domain, "mode": turn.task.mode}
 
 
@@ -123,10 +122,10 @@ async def act(state: TurnState, turn: Turn) -> TurnState:
     turn.emit(IterationStarted(**turn.origin, number=state["iteration"], limit=turn.task.limits.iterations))
     turn.meter.add_iteration()
     if not turn.pending:
-        _deliver(turn)
+        state = _deliver(state, turn)
         view = _first_view(state, turn)
         with turn.phase("model"):
-            answer = await ask(turn, view)
+            answer = await ask(turn, view, temperature=state["temperature"], tools=state["tools"])
         state = _take(state, turn, answer, view.text if view is not None else answer.text)
     if turn.pending:
         with turn.phase("tools"):
@@ -138,18 +137,17 @@ async def reflect(state: TurnState, turn: Turn) -> TurnState:
     """Is it done, stuck, or at a limit? A pure decision; here it only becomes words."""
     limits = turn.task.limits
     with turn.phase("reflection"):
-        decision = control.decide(state, limits, _spent(turn))
+        decision = control.decide(state, limits, spent(turn))
         if turn.inbox and isinstance(decision, Finish) and decision.reason == "end_turn":
             return {**state, "answered": False}
+        if not (isinstance(decision, Finish) and decision.reason == "end_turn"):
+            state = _warn(state, turn)
         if isinstance(decision, Finish):
             turn.listening = False
             turn.summary = decision.fallback or turn.summary
             return control.after_directive(state, decision)
         if isinstance(decision, Recover):
             state = _recover(state, turn, decision)
-        state, near = control.warnings(state, limits, _spent(turn))
-        for one in near:
-            turn.emit(BudgetWarning(**turn.origin, budget=one.budget, used=one.used, limit=one.limit))
     return state
 
 
@@ -194,7 +192,9 @@ def _take(state: TurnState, turn: Turn, answer: Answer, text: str) -> TurnState:
     turn.summary = text.strip() or turn.summary
     if answer.finish_reason == "length" and answer.calls:
         turn.drop_pending("Not run: the answer was cut off at its token limit. Send a shorter one, in several steps.")
-        return {**state, "answered": False, "empty": 0}
+        return control.after_too_long(state)
+    if answer.finish_reason == REPEATING:
+        return control.after_cut(state)
     if answer.finish_reason == "content_filter":
         turn.drop_pending("Not run: the answer was filtered.")
         return {**state, "stop": "refusal"}
@@ -217,12 +217,23 @@ def _tick_off(turn: Turn) -> None:
         turn.emit(PlanUpdated(**turn.origin, steps=list(turn.plan)))
 
 
-def _deliver(turn: Turn) -> None:
+def _deliver(state: TurnState, turn: Turn) -> TurnState:
     """Give the model what the user has said meanwhile."""
+    if not turn.inbox:
+        return state
     while turn.inbox:
         text = turn.inbox.pop(0)
         turn.history.add_user(text)
         turn.emit(Steered(**turn.origin, text=text))
+    return control.after_steering(state)
+
+
+def _warn(state: TurnState, turn: Turn) -> TurnState:
+    """Tell the user of budgets that are nearly used up, each once."""
+    state, near = control.warnings(state, turn.task.limits, spent(turn))
+    for one in near:
+        turn.emit(BudgetWarning(**turn.origin, budget=one.budget, used=one.used, limit=one.limit))
+    return state
 
 
 def _recover(state: TurnState, turn: Turn, decision: Recover) -> TurnState:
@@ -233,9 +244,3 @@ def _recover(state: TurnState, turn: Turn, decision: Recover) -> TurnState:
     turn.emit(RecoveryTried(**turn.origin, problem=decision.problem, strength=decision.strength, text=text))
     turn.history.add_user(text)
     return control.after_directive(state, decision)
-
-
-def _spent(turn: Turn) -> Spent:
-    """What the turn has used up, with all its agents; the seconds are this agent's own."""
-    whole = turn.meter.whole
-    return Spent(time.monotonic() - turn.started, whole.tokens, whole.cost or 0.0, whole.metrics.tool_calls)

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypedDict
 
+import msgspec
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
@@ -23,7 +24,7 @@ from agentic.change import Change
 from agentic.events import SharedUpdated
 from agentic.graph.turn import Turn
 from agentic.graph.worker import run_agent
-from agentic.ports.team import Conflict, Delegated, Report, Subtask
+from agentic.ports.team import Delegated, Report, Subtask
 from agentic.team.agent import Assignment
 from agentic.team.merging import Joined, join
 from agentic.team.overlay import Overlay
@@ -58,9 +59,9 @@ class Delegation:
     seeds: dict[str, Sequence[Change]] = field(default_factory=dict[str, Sequence[Change]])
     joined: Joined = field(default_factory=lambda: Joined(()))
 
-    def join(self, names: Iterable[str]) -> Joined:
-        """The work of these, joined."""
-        return join([(name, self.changes[name]) for name in names], self.seeds)
+    async def join(self, names: Iterable[str]) -> Joined:
+        """The work of these, joined. Beside the event loop: large files that many have changed take a second."""
+        return await asyncio.to_thread(join, [(name, self.changes[name]) for name in names], self.seeds)
 
 
 class GraphTeam:
@@ -71,6 +72,7 @@ class GraphTeam:
 
     async def delegate(self, call: str, subtasks: Sequence[Subtask]) -> Delegated:
         turn = self._turn
+        subtasks = _renamed(turn, subtasks)
         delegation = Delegation(
             turn,
             {subtask.name: subtask for subtask in subtasks},
@@ -109,7 +111,7 @@ async def work(state: Branch, *, runtime: Runtime[Delegation]) -> dict[str, Any]
     async with delegation.places:
         overlay = Overlay(delegation.turn.ports.workspace)
         try:
-            delegation.seeds[subtask.name] = delegation.join(subtask.depends_on).changes
+            delegation.seeds[subtask.name] = (await delegation.join(subtask.depends_on)).changes
             overlay.seed(delegation.seeds[subtask.name])
             await _carry_out(delegation, subtask, overlay)
         finally:
@@ -120,7 +122,7 @@ async def work(state: Branch, *, runtime: Runtime[Delegation]) -> dict[str, Any]
 async def join_work(state: TeamState, *, runtime: Runtime[Delegation]) -> dict[str, Any]:
     """The work of all, joined; what two of them did differently goes to one agent that sees both."""
     delegation = runtime.context
-    joined = delegation.join(state["subtasks"])
+    joined = await delegation.join(state["subtasks"])
     if joined.conflicts:
         joined = await _resolve(delegation, joined)
     delegation.joined = joined
@@ -145,7 +147,13 @@ async def _carry_out(delegation: Delegation, subtask: Subtask, overlay: Overlay)
         ),
     )
     changes = overlay.changes()
-    report = Report(subtask.name, outcome.stop_reason, outcome.summary, tuple(change.path for change in changes))
+    report = Report(
+        subtask.name,
+        outcome.stop_reason,
+        outcome.summary,
+        tuple(change.path for change in changes),
+        tuple(gone.path for gone in overlay.removed),
+    )
     delegation.reports[subtask.name], delegation.changes[subtask.name] = report, changes
     delegation.board.note(report, changes)
     turn.emit(SharedUpdated(**turn.origin, items=list(delegation.board.items)))
@@ -159,7 +167,7 @@ async def _resolve(delegation: Delegation, joined: Joined) -> Joined:
     try:
         overlay.seed(joined.changes)
         text = resolve_text(turn.task, joined.conflicts, list(delegation.subtasks.values()))
-        name = _free_name("resolver", delegation.subtasks)
+        name = turn.name_agent("resolver")
         outcome = await run_agent(
             turn,
             Assignment(
@@ -172,11 +180,27 @@ async def _resolve(delegation: Delegation, joined: Joined) -> Joined:
                 seconds=rules.seconds,
             ),
         )
-        left: Sequence[Conflict] = () if outcome.stop_reason == "end_turn" else joined.conflicts
-        return joined if left else Joined(tuple(overlay.changes()))
+        if outcome.stop_reason != "end_turn":
+            return joined
+        return _resolved(joined, overlay.changes())
     finally:
         await overlay.aclose()
 
 
-def _free_name(wanted: str, taken: dict[str, Subtask]) -> str:
-    return wanted if wanted not in taken else _free_name(f"{wanted}-2", taken)
+def _resolved(joined: Joined, changes: Sequence[Change]) -> Joined:
+    """The work as the resolver left it; what it did not touch is a conflict still."""
+    before = {change.path: change.after for change in joined.changes}
+    after = {change.path: change.after for change in changes}
+    left = [conflict for conflict in joined.conflicts if after.get(conflict.path) == before.get(conflict.path)]
+    return Joined(tuple(changes), tuple(left))
+
+
+def _renamed(turn: Turn, subtasks: Sequence[Subtask]) -> list[Subtask]:
+    """The subtasks under names that no agent of the turn has had."""
+    names = {subtask.name: turn.name_agent(subtask.name) for subtask in subtasks}
+    return [
+        msgspec.structs.replace(
+            subtask, name=names[subtask.name], depends_on=[names[other] for other in subtask.depends_on]
+        )
+        for subtask in subtasks
+    ]

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from agentic.context.history import History
+from agentic.context.rules import Rules
 from agentic.control.triage import Classification
 from agentic.events import Event, ItemWithdrawn, Origin, Phase, PhaseFinished, PhaseStarted, PlanStep, TurnFinished
 from agentic.graph.meter import Meter
@@ -61,10 +62,12 @@ class Turn:
     """The last thing said to the user."""
     agent: str = "main"
     meter: Meter = field(default_factory=Meter)
+    agents: set[str] = field(default_factory=set[str])
+    """The names of the other agents that have worked in this turn."""
     team: Team | None = None
     """Who works on subtasks; None for an agent that is itself such a worker."""
-    told: set[str] = field(default_factory=set[str])
-    """Rules files that the model has been given."""
+    rules: Rules = field(init=False)
+    """The workspace's rules files, each given to the model once."""
     commands: list[Ran] = field(default_factory=list[Ran])
     """The commands that came to their end."""
     temperature: float | None = None
@@ -75,9 +78,20 @@ class Turn:
     _phase: tuple[Phase, float] | None = None
     """The phase that is open, and when it began."""
 
+    def __post_init__(self) -> None:
+        self.rules = Rules(self.ports.workspace, self.history.holds)
+
     @property
     def origin(self) -> Origin:
         return Origin(session_id=self.task.session, turn_id=self.task.turn, agent=self.agent)
+
+    def name_agent(self, wanted: str) -> str:
+        """A name for another agent, unlike those of all before it."""
+        name, number = wanted, 2
+        while name in self.agents or name == self.agent:
+            name, number = f"{wanted}-{number}", number + 1
+        self.agents.add(name)
+        return name
 
     def cancel(self) -> None:
         """End the turn now; what runs is cancelled at its next await. Can be repeated."""
@@ -124,12 +138,12 @@ class Turn:
             **self.origin, stop_reason=stop, summary=self.summary, metrics=metrics, files=list(self.files)
         )
 
-    def drop_pending(self, why: str) -> None:
-        """Withdraw the calls that will not be run, and tell the model why."""
-        for call in self.pending:
+    def drop_pending(self, why: str, keep: int = 0) -> None:
+        """Withdraw the calls that will not be run, all but the first `keep`, and tell the model why."""
+        self.pending, dropped = self.pending[:keep], self.pending[keep:]
+        for call in dropped:
             self.emit(ItemWithdrawn(**self.origin, item=call.id))
             self.history.add_result(call.server_id, why)
-        self.pending = []
 
     def _begin_phase(self, phase: Phase) -> None:
         self._phase = phase, time.monotonic()

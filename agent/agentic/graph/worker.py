@@ -21,10 +21,11 @@ from agentic.events import ErrorRaised, SubAgentFinished, SubAgentStarted, TurnS
 from agentic.graph import nodes
 from agentic.graph.build import ENTRY_AND_EXIT, Graph, on
 from agentic.graph.meter import Meter
+from agentic.graph.opening import open_assignment
 from agentic.graph.turn import Turn, TurnEnded
 from agentic.graph.window import PromptWindow
 from agentic.ports.model import Message
-from agentic.task import Mode, StopReason
+from agentic.task import Domain, Mode, StopReason
 from agentic.team.agent import Assignment, Outcome
 
 log = logging.getLogger(__name__)
@@ -98,7 +99,7 @@ def build_worker() -> Graph:
 
 async def begin(state: TurnState, turn: Turn) -> TurnState:
     """The assignment is the first message."""
-    turn.history.add_user(turn.task.text)
+    await open_assignment(turn)
     return state
 
 
@@ -106,7 +107,7 @@ async def _work(turn: Turn) -> StopReason:
     """Through the graph to a stop reason: a failure is one too."""
     config: RunnableConfig = {"recursion_limit": turn.task.limits.recursion + ENTRY_AND_EXIT}
     try:
-        state = await build_worker().ainvoke(fresh(), config, context=turn)
+        state = await build_worker().ainvoke(fresh(turn.task.mode, _domain(turn)), config, context=turn)
         return state["stop"] or "error"
     except TurnEnded as ended:
         return ended.reason
@@ -122,6 +123,10 @@ async def _work(turn: Turn) -> StopReason:
         turn.summary = f"A defect of Agentic ended it: {type(error).__name__}: {error}"
         turn.emit(ErrorRaised(**turn.origin, code="internal", message=turn.summary, hint="The log has the details."))
         return "error"
+
+
+def _domain(turn: Turn) -> Domain:
+    return turn.classification.domain if turn.classification else "coding"
 
 
 class _Unlogged:

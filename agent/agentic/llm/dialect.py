@@ -215,7 +215,7 @@ no role for results: containers/ramalama#2425; Llama 3's template: vllm-project/
 
 def _tools_fields(request: ModelRequest, dialect: Dialect) -> dict[str, Any]:
     if dialect.tools == "native":
-        return {"tools": request.tools}
+        return {"tools": request.tools} if request.may_call else {"tools": request.tools, "tool_choice": "none"}
     return {"stop": [_MADE_UP]} if dialect.stop else {}
 
 

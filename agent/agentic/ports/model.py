@@ -41,6 +41,8 @@ class ModelRequest:
     tools: Sequence[ToolSpec] = ()
     temperature: float | None = None
     max_tokens: int | None = None
+    may_call: bool = True
+    """Whether the answer may call tools. They are sent either way: the server's cache lives from the same bytes."""
 
     @property
     def conversation(self) -> tuple[str, str]:

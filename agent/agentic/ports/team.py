@@ -32,6 +32,8 @@ class Report:
     stop_reason: StopReason
     summary: str
     files: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    """Files that its commands removed in its view; they are not removed from the workspace."""
 
     @property
     def succeeded(self) -> bool:

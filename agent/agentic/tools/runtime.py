@@ -29,8 +29,8 @@ class _Runnable:
     json: str
 
 
-async def run_call(call: ToolCall, context: ToolContext) -> ToolResult:
-    """Run one call: repair its arguments, validate them, ask policy, run the tool.
+async def run_call(call: ToolCall, context: ToolContext, blocked: Refusal | None = None) -> ToolResult:
+    """Run one call: repair its arguments, validate them, ask policy, run the tool. `blocked`: why it is not to be run.
 
     `ToolStarted` and `ToolFinished` are emitted on every path. Cancellation closes the call with `cancelled` and goes
     on; any other failure comes back as a result with a code.
@@ -39,7 +39,8 @@ async def run_call(call: ToolCall, context: ToolContext) -> ToolResult:
     context.emit(_started(call, runnable, context))
     result = _CANCELLED
     try:
-        result = refused(runnable) if isinstance(runnable, Refusal) else await _run(call, runnable, context)
+        ready = blocked or runnable
+        result = refused(ready) if isinstance(ready, Refusal) else await _run(call, ready, context)
     finally:
         context.emit(
             ToolFinished(
