@@ -92,7 +92,7 @@ class Stage:
             MAIN,
             self.events.append,
             team or TeamRules(),
-            self.command_seconds,
+            command_seconds=self.command_seconds,
         )
         self.events.append(TurnStarted(**MAIN, text="t", mode="auto"))
         found = await contest("Make the tests pass.", rules, arena)

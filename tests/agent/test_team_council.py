@@ -70,6 +70,7 @@ class Sitting:
 
     model: ScriptedAgents
     seconds: float = 30.0
+    taken: tuple[str, ...] = ()
     events: list[Event] = field(default_factory=list[Event])
     meter: Meter = field(default_factory=Meter)
 
@@ -77,7 +78,13 @@ class Sitting:
         self, rules: CouncilRules | None = None, question: str = "How?", material: str = "a.py"
     ) -> Deliberation:
         chamber = Chamber(
-            self.model, MAIN, self.events.append, lambda: Meter(above=self.meter), "plan", seconds=self.seconds
+            self.model,
+            MAIN,
+            self.events.append,
+            lambda: Meter(above=self.meter),
+            self.name_agent,
+            "plan",
+            seconds=self.seconds,
         )
         self.events.append(TurnStarted(**MAIN, text="t", mode="plan"))
         self.events.append(PhaseStarted(**MAIN, phase="deliberation"))
@@ -92,6 +99,9 @@ class Sitting:
         for member in self.model.agents.values():
             Conversations().add_run(member.requests, [])
         return found
+
+    def name_agent(self, name: str) -> str:
+        return f"{name}-2" if name in self.taken else name
 
     def of(self, kind: type) -> list[Any]:
         return [event for event in self.events if isinstance(event, kind)]
@@ -284,6 +294,18 @@ async def test_cancelling_closes_every_members_turn() -> None:
     check(sitting.events)
     assert sitting.ends() == dict.fromkeys(three(), "cancelled")
     assert sitting.of(CouncilDecision) == []
+
+
+async def test_a_member_gets_another_name_where_an_agent_has_it() -> None:
+    scripts = {name: [Say(f"{name} says.")] for name in ("architect", "tester-2")}
+    sitting = Sitting(ScriptedAgents(scripts), taken=("tester",))
+    sitting.model.agents["architect"].script = [Say(error=EndpointUnreachable("Gone."))]
+    found = await sitting.run(CouncilRules(("architect", "tester")))
+    assert found.ranking == ("tester-2",)
+    assert (
+        "# Your role: tester-2\nYou look after what can go wrong"
+        in (sitting.model.agents["tester-2"].requests[0].messages[-1]["content"])
+    )
 
 
 async def test_an_answer_gets_a_part_of_the_window_at_most() -> None:

@@ -58,6 +58,8 @@ class Chamber:
     emit: Callable[[Event], None]
     account: Callable[[], Account]
     """Opens an account for a member; what is counted there counts as the turn's."""
+    name_agent: Callable[[str], str] = str
+    """The name of an agent, made unlike those of all others of the turn."""
     mode: Mode = "ask"
     answer_tokens: int = 16_384
     seconds: float = 300.0

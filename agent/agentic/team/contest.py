@@ -44,6 +44,8 @@ class Arena:
     emit: Callable[[Event], None]
     team: TeamRules
     """How many agents work at once, and what each may use."""
+    name_agent: Callable[[str], str] = str
+    """The name of an agent, made unlike those of all others of the turn."""
     command_seconds: float = 120.0
 
 
@@ -136,7 +138,7 @@ async def _work(task_text: str, views: Sequence[Overlay], arena: Arena) -> list[
     async def run(index: int, view: Overlay) -> _Patch:
         emphasis = emphases[index % len(emphases)]
         assignment = Assignment(
-            name=f"candidate-{index + 1}",
+            name=arena.name_agent(f"candidate-{index + 1}"),
             text=render("candidate", task=task_text, emphasis=emphasis),
             workspace=view,
             role="candidate",

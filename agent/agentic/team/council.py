@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agentic.context.prompts import load, render
 from agentic.events import CouncilCritique, CouncilDecision, CouncilProposal, CouncilRevision
@@ -58,7 +58,8 @@ async def deliberate(question: str, material: str, rules: CouncilRules, chamber:
         "council_question", question=fitting(question, room), material=fitting(material, room) or NO_MATERIAL
     )
     head: list[Message] = [{"role": "system", "content": load("council_system")}, {"role": "user", "content": asked}]
-    with seated(chamber, head, parse_roles(rules.roles)) as members:
+    roles = [replace(role, name=chamber.name_agent(role.name)) for role in parse_roles(rules.roles)]
+    with seated(chamber, head, roles) as members:
         council = _Council(chamber, members)
         await council.propose()
         for step in (council.criticise, council.revise, council.score):
