@@ -90,6 +90,8 @@ async def test_a_model_that_calls_without_measure() -> None:
     assert played.finished.summary == "Stopped: the limit of tool calls is reached."
     assert [(event.budget, event.used) for event in played.of(BudgetWarning)] == [("tool_calls", 20.0)]
     assert len(played.of(ToolFinished)) == 25
+    told = [str(message["content"]) for message in played.last_messages if "are used up" in str(message["content"])]
+    assert [text.partition(".")[0] for text in told[:1]] == ["[agentic] 20 of 25 tool calls are used up"]
 
 
 async def test_a_summary_is_asked_for_once_and_taken() -> None:

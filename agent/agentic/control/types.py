@@ -215,3 +215,8 @@ class NearLimit:
     budget: Budget
     used: float
     limit: float
+
+    @property
+    def name(self) -> str:
+        """The budget in words."""
+        return {"cost": "units of money", "tool_calls": "tool calls"}.get(self.budget, self.budget)

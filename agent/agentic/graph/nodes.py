@@ -229,10 +229,11 @@ def _deliver(state: TurnState, turn: Turn) -> TurnState:
 
 
 def _warn(state: TurnState, turn: Turn) -> TurnState:
-    """Tell the user of budgets that are nearly used up, each once."""
+    """Tell the user and the model of budgets that are nearly used up, each once."""
     state, near = control.warnings(state, turn.task.limits, spent(turn))
     for one in near:
         turn.emit(BudgetWarning(**turn.origin, budget=one.budget, used=one.used, limit=one.limit))
+        turn.history.add_user(render("budget", used=f"{one.used:g}", limit=f"{one.limit:g}", budget=one.name))
     return state
 
 
