@@ -16,8 +16,8 @@ The grammar of one agent's turn (`?` optional, `*` any number, `|` or; the neste
     delta      = textDelta | thinkingDelta | toolCallDelta
     finished   = textFinished | thinkingFinished
     call       = toolStarted (toolOutput | edit | question | planUpdated | notice | team)* toolFinished
-    edit       = editProposed editResolved
-    question   = asked answered
+    edit       = editProposed editResolved        (of a contest: in the phase `deliberation`, its `call` is empty)
+    question   = asked answered                   (the same)
     retrieval  = retrievalProgress* retrievalResult
     notice     = budgetWarning | loopDetected | recoveryTried | steered | errorRaised
     team       = subAgentStarted subAgentFinished | council | sharedUpdated

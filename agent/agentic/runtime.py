@@ -29,7 +29,8 @@ from agentic.events import (
     TurnFinished,
     TurnStarted,
 )
-from agentic.graph.build import ENTRY_AND_EXIT, Graph, compiled
+from agentic.graph.build import compiled
+from agentic.graph.loop import ENTRY_AND_EXIT, Graph
 from agentic.graph.meter import Meter
 from agentic.graph.team import GraphTeam
 from agentic.graph.turn import Ports, Turn, TurnEnded

@@ -180,21 +180,36 @@ class _Agent:
     def phase(self) -> None:
         opened = self.take(PhaseStarted).phase
         while not self.at(PhaseFinished):
-            if self.at(ItemWithdrawn):
-                self.drop_call()
-            elif self.at(*MODEL):
-                self.answer()
-            elif self.at(ToolStarted):
-                self.call()
-            elif self.at(*RETRIEVAL):
-                self.retrieval()
-            elif self.at(SubAgentStarted, SubAgentFinished):
-                self.sub_agent()
-            else:
-                also = f"an answer, a call, a retrieval, a sub-agent or the phaseFinished of {opened}"
-                self.take(Compacted, Classified, PlanUpdated, *NOTICES, *TEAM, also=also)
+            if opened != "deliberation" or not self.verdict():
+                self.part(opened)
         if self.take(PhaseFinished).phase != opened:
             self.wrong(f"the phaseFinished of {opened}")
+
+    def part(self, opened: str) -> None:
+        """One of the things that a phase is made of."""
+        rules = (
+            ((ItemWithdrawn,), self.drop_call),
+            (MODEL, self.answer),
+            ((ToolStarted,), self.call),
+            (RETRIEVAL, self.retrieval),
+            ((SubAgentStarted, SubAgentFinished), self.sub_agent),
+        )
+        rule = next((rule for kinds, rule in rules if self.at(*kinds)), None)
+        if rule is not None:
+            rule()
+            return
+        also = f"an answer, a call, a retrieval, a sub-agent or the phaseFinished of {opened}"
+        self.take(Compacted, Classified, PlanUpdated, *NOTICES, *TEAM, also=also)
+
+    def verdict(self) -> bool:
+        """What a contest puts before the user; whether it stood there."""
+        if self.at(EditProposed):
+            self.edit("")
+        elif self.at(Asked):
+            self.question("")
+        else:
+            return False
+        return True
 
     def answer(self) -> None:
         request, mine = self.attempt()

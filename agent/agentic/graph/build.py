@@ -14,20 +14,16 @@ import functools
 from typing import Literal
 
 from langgraph.graph import END, START, StateGraph
-from langgraph.graph.state import CompiledStateGraph
 
 from agentic.control.state import TurnState
 from agentic.graph import nodes
 from agentic.graph.deliberation import deliberate
+from agentic.graph.loop import Graph, on
 from agentic.graph.position import PositionSaver
 from agentic.graph.turn import Turn
 from agentic.ports.store import Store
 
-ENTRY_AND_EXIT = 8
-"""Steps beside `act` and `reflect`, for which the recursion limit leaves room."""
-
 Step = Literal["reply", "plan", "deliberate", "delegate", "act", "finish"]
-Graph = CompiledStateGraph[TurnState, Turn, TurnState, TurnState]
 
 
 @functools.cache
@@ -63,8 +59,3 @@ def after_triage(state: TurnState) -> Step:
 def before_work(state: TurnState) -> Step:
     """Through the stations that are ahead, then on."""
     return state["ahead"][0] if state["ahead"] and not state["stop"] else on(state)
-
-
-def on(state: TurnState) -> Literal["act", "finish"]:
-    """Go on acting until there is a reason to stop."""
-    return "finish" if state["stop"] else "act"

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 
-from agentic.context.compaction import MOST_FILES, files_message, summary_request
+from agentic.context.compaction import MOST_FILES, files_message, summary_request, with_plan
 from agentic.errors import ModelError, Refusal
 from agentic.events import (
     Compacted,
@@ -62,7 +62,8 @@ class _Help:
             except (ModelError, TimeoutError):
                 return ""
         self._turn.meter.count(answer)
-        return answer.text.strip() if answer.finish_reason == "stop" else ""
+        text = answer.text.strip() if answer.finish_reason == "stop" else ""
+        return with_plan(text, [(step.text, step.status) for step in self._turn.plan])
 
     async def files(self, paths: Sequence[str], tokens: int, count: Callable[[Message], int]) -> Message | None:
         found: list[tuple[str, str]] = []

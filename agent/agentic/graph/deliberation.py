@@ -1,11 +1,118 @@
-"""The node `deliberate`: a council before the work begins."""
+"""The node `deliberate`: a council that settles the plan, or a contest of patches, before the work begins."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
+import msgspec
+
+from agentic.context.prompts import render
 from agentic.control.state import TurnState
+from agentic.events import PlanStep, PlanUpdated
+from agentic.graph.calls import tool_context
+from agentic.graph.meter import Meter
 from agentic.graph.turn import Turn
+from agentic.graph.worker import run_agent
+from agentic.ports.model import Message
+from agentic.safety.approvals import binding
+from agentic.safety.policy import decide
+from agentic.team.consult import Chamber
+from agentic.team.contest import Arena, Contest, contest
+from agentic.team.council import deliberate as hold_council
+from agentic.text import clip
+from agentic.tools.propose_all import FileResult, propose_all
+from agentic.tools.questions import approve
+
+MAX_MATERIAL = 16_000
+"""Characters of what has been found so far that a council is given."""
+_MAX_RESULT = 4_000
+_TOOL = "contest"
+"""What the changes of a contest are bound to, where those of a call are bound to its tool."""
 
 
 async def deliberate(state: TurnState, turn: Turn) -> TurnState:
-    """Have a council look at the task."""
-    return {**state, "ahead": state["ahead"][1:]}
+    """Have a council settle the plan, or patches compete; the main agent goes on with what came of it."""
+    with turn.phase("deliberation"):
+        if turn.task.deliberate == "patch":
+            await _let_patches_compete(turn)
+        else:
+            await _settle_plan(turn)
+    return {**state, "ahead": state["ahead"][1:], "answered": False}
+
+
+async def _settle_plan(turn: Turn) -> None:
+    chamber = Chamber(
+        turn.ports.model,
+        turn.origin,
+        turn.emit,
+        lambda: Meter(turn.task.prices, turn.meter),
+        turn.name_agent,
+        mode=turn.task.mode,
+        answer_tokens=turn.task.limits.answer_tokens,
+    )
+    found = await hold_council(turn.task.text, material(turn), turn.task.council, chamber)
+    if found.plan:
+        turn.plan[:] = [PlanStep(step) for step in found.plan]
+        turn.emit(PlanUpdated(**turn.origin, steps=list(turn.plan)))
+    dissent = "\n".join(f"- {one}" for one in found.dissent) or "(none)"
+    name = "council_result" if found.text else "council_nothing"
+    turn.history.add_user(
+        render(name, winner=found.winner, text=found.text, reason=found.reason, dissent=dissent)
+        if found.text
+        else render(name, reason=found.reason)
+    )
+
+
+async def _let_patches_compete(turn: Turn) -> None:
+    arena = Arena(
+        turn.ports.workspace,
+        lambda assignment: run_agent(turn, assignment),
+        lambda command: _allowed(turn, command),
+        turn.origin,
+        turn.emit,
+        turn.task.team,
+        turn.name_agent,
+        turn.task.limits.command_seconds,
+    )
+    found = await contest(turn.task.text, turn.task.council, arena)
+    results: Sequence[FileResult] = ()
+    if found.changes:
+        context = replace(tool_context(turn), approval="allow" if decide("edit", turn.task.mode) == "allow" else "ask")
+        results = await propose_all(context, "", _TOOL, found.changes)
+    turn.history.add_user(_told(found, results))
+
+
+def _told(found: Contest, results: Sequence[FileResult]) -> str:
+    """What the main agent reads of a contest."""
+    files = "\n".join(
+        f"- {one.path}: {'applied' if one.applied else f'not applied: {one.result.text}'}" for one in results
+    )
+    removed = ", ".join(gone.path for gone in found.removed)
+    return render(
+        "contest_result",
+        reason=found.reason,
+        summary=found.summary or "(no word)",
+        files=files or "(no file was changed)",
+        removed=f"\nIts commands removed {removed} in its copy; that was not done here." if removed else "",
+    )
+
+
+async def _allowed(turn: Turn, command: str) -> bool:
+    """Whether the check may be run in copies of the workspace: by policy, or by the user."""
+    verdict = decide("execute", turn.task.mode, command)
+    if verdict != "ask":
+        return verdict == "allow"
+    bound = binding(_TOOL, msgspec.json.encode(command).decode(), ".", "")
+    title = "Run this command on each of the patches, in copies of the workspace?"
+    return await approve(tool_context(turn), "", title, command, bound) is None
+
+
+def material(turn: Turn) -> str:
+    """What has been found before the council: the first message with its context, and the tools' results."""
+    said = [_line(message) for message in turn.history.for_server[1:] if message["role"] in ("user", "tool")]
+    return clip("\n\n".join(line for line in said if line), MAX_MATERIAL)
+
+
+def _line(message: Message) -> str:
+    return clip(str(message.get("content") or ""), _MAX_RESULT)

@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 from agentic.context import compaction
 from agentic.context.budget import Ledger, budget_of, result_limit
 from agentic.context.history import History
-from agentic.context.trim import Trimmed, fixed_tokens, goal_of, shorten_longest, shrink_outputs, trim
+from agentic.context.trim import Trimmed, fixed_tokens, goal_of, last_exchange, shorten_longest, shrink_outputs, trim
 from agentic.errors import ContextExhausted
 from agentic.events import Usage
 from agentic.llm.tokens import estimate_message
@@ -101,9 +101,10 @@ class PromptWindow:
         return max(1, min(answer_limit, self._model.window - ledger.tokens))
 
     async def result_chars(self) -> int:
-        """How many characters the next tool's result may have."""
+        """How many characters the next tool's result may have. What the same answer's calls gave so far stays whole."""
         ledger = await self.count()
-        fixed = ledger.before + fixed_tokens(self._history.for_server, ledger.counts())
+        messages, counts = self._history.for_server, ledger.counts()
+        fixed = ledger.before + fixed_tokens(messages, counts) + sum(counts[last_exchange(messages) :])
         return result_limit(self._model.window, ledger.tokens, fixed)
 
     def told(self, usage: Usage, upto: int) -> None:
@@ -130,10 +131,10 @@ class PromptWindow:
         limit = compaction.summary_limit(self._model.window)
         cut = compaction.cut_of(messages, counts, budget)
         gone = compaction.replaced(messages, cut)
-        size = sum(shrunk.counts[place] for place in gone)
+        size = sum(counts[place] for place in gone)
         fixed = ledger.before + fixed_tokens(messages, counts)
         goal = goal_of(budget, fixed)
-        if size <= limit or fixed + limit > goal:
+        if not compaction.is_worth_it(size, limit) or fixed + limit > goal:
             return None
         text = await helper.summary(self._to_sum_up(ledger, shrunk, cut, limit), limit)
         summary = compaction.summary_message(text, [messages[place] for place in gone])

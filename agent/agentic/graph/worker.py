@@ -19,7 +19,7 @@ from agentic.control.state import TurnState, fresh
 from agentic.errors import ContextExhausted, ModelError, StoreError
 from agentic.events import ErrorRaised, SubAgentFinished, SubAgentStarted, TurnStarted
 from agentic.graph import nodes
-from agentic.graph.build import ENTRY_AND_EXIT, Graph, on
+from agentic.graph.loop import ENTRY_AND_EXIT, Graph, on
 from agentic.graph.meter import Meter
 from agentic.graph.opening import open_assignment
 from agentic.graph.turn import Turn, TurnEnded
