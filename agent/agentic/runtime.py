@@ -50,7 +50,7 @@ class Run:
         self._turn = Turn(task, ports, history, PromptWindow(ports.model, history), meter=Meter(task.prices))
         self._turn.team = GraphTeam(self._turn)
         self._events = self._play()
-        self._state: TurnState = fresh()
+        self._state: TurnState = fresh(task.mode)
 
     def __aiter__(self) -> AsyncGenerator[Event]:
         return self._events
