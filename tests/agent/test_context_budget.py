@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentic.context.budget import LARGEST_CALIBRATION, Ledger
+from agentic.context.budget import FEWEST_CHARS, LARGEST_CALIBRATION, MOST_CHARS, Ledger, result_limit
 from agentic.ports.model import TokenCount
 
 Source = Literal["server", "tokenizer", "estimate"]
@@ -122,3 +122,27 @@ def test_the_parts_are_never_less_than_the_whole(
     was = ledger.tokens
     ledger.append(TokenCount(7))
     assert ledger.tokens >= was + 7
+
+
+@pytest.mark.parametrize(
+    ("window", "used", "fixed", "chars"),
+    [
+        (131_072, 5_000, 3_000, MOST_CHARS),
+        (32_768, 5_000, 3_000, 24_576),
+        (16_384, 3_000, 2_000, 12_288),
+        (16_384, 11_000, 2_000, 12_288),
+        (16_384, 11_000, 8_288, 6_000),
+        (4096, 2_272, 2_072, 2_400),
+        (4096, 3_000, 2_072, 1_500),
+        (4096, 4_000, 4_000, FEWEST_CHARS),
+    ],
+    ids=["most", "a quarter", "still", "full, room can be made", "half of what is left", "free", "tight", "fewest"],
+)
+def test_a_result_may_have_what_fits_or_will_fit(window: int, used: int, fixed: int, chars: int) -> None:
+    assert result_limit(window, used, fixed) == chars
+
+
+def test_other_messages_are_counted_as_the_server_would() -> None:
+    ledger = ledger_of(100, before=50)
+    ledger.told(300, upto=1)
+    assert ledger.with_messages(counts(10, 20)) == 160

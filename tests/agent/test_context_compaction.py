@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -210,6 +210,18 @@ async def test_files_edited_last_are_offered_again_as_they_are_now() -> None:
     place = model.requests.index(model.asked[0]) + 1
     [offered] = [message for message in model.requests[place].messages if is_files(message)]
     assert '<file path="3.py">\n1\tx3 = 33\n</file>' in offered["content"]
+
+
+async def test_the_plan_stands_after_the_summary_as_it_is_now() -> None:
+    world = small(40)
+    script = talkative(40)
+    script[0] = replace(script[0], text=work(script[0].text.partition("\n")[2], plan=["Read all", "Tell"]))
+    steps = [{"text": "Read all", "status": "in_progress"}, {"text": "Tell them", "status": "pending"}]
+    script.insert(3, Say("I plan anew.", [("update_plan", {"steps": steps})]))
+    model = Summing([*script, Say("Done.")], 16_384)
+    await world.play("Tell", model)
+    [summary] = [message["content"] for message in model.answered[-1].messages if is_summary(message)]
+    assert summary.endswith("## Plan, as the user sees it now\n- in_progress: Read all\n- pending: Tell them")
 
 
 async def test_a_file_that_is_gone_or_too_large_is_not_offered() -> None:

@@ -303,7 +303,7 @@ async def test_a_full_window_is_made_room_in_and_the_turn_goes_on() -> None:
     assert last.messages[0]["role"] == "system"
     assert "Look" in last.messages[1]["content"]
     logged = [message for _, message in await played.store.messages("s")]
-    assert sum(message["role"] == "tool" for message in logged) == len(reads) + 1
+    assert sum(message["role"] == "tool" for message in logged) == len(played.of(ToolFinished)) >= len(reads)
 
 
 async def test_a_prompt_that_the_server_finds_too_long_is_shortened_and_sent_once_more() -> None:

@@ -24,6 +24,8 @@ FILES_ROOM = 1 / 8
 """The part of the budget for the files that are offered again."""
 MOST_FILES = 3
 
+_WORTH = 2
+"""As many times longer than the longest summary must be what it replaces."""
 _SHORTEST = 40
 """Characters below which a text is no summary."""
 
@@ -50,6 +52,11 @@ def replaced(messages: Sequence[Message], cut: int) -> list[int]:
     return [place for place in range(cut) if place not in own and not is_system(messages[place])]
 
 
+def is_worth_it(replaced: int, limit: int) -> bool:
+    """Whether a summary of up to `limit` tokens pays in place of so many."""
+    return replaced >= limit * _WORTH
+
+
 def summary_request(tokens: int) -> Message:
     """What asks for the summary. The model is told of less than it may write, so that it comes to an end in time."""
     return {"role": "user", "content": render("compact", tokens=tokens * 3 // 4)}
@@ -61,6 +68,15 @@ def summary_message(text: str, gone: Sequence[Message]) -> Message | None:
         return None
     count = sum(noted(message) if is_note(message) else _messages_in(message) for message in gone)
     return {"role": "user", "content": render("summarised", count=count, summary=text.strip())}
+
+
+def with_plan(summary: str, plan: Sequence[tuple[str, str]]) -> str:
+    """The summary, and after it the plan's steps, each with its status: to tick one off, the model must give them all.
+    A text that is no summary stays as it is."""
+    if not plan or len(summary) < _SHORTEST:
+        return summary
+    steps = "\n".join(f"- {status}: {text}" for text, status in plan)
+    return f"{summary}\n## Plan, as the user sees it now\n{steps}"
 
 
 def files_message(files: Sequence[tuple[str, str]]) -> Message | None:
