@@ -166,6 +166,7 @@ def test_what_was_most_likely_meant_to_call() -> None:
     assert meant_to_call(after_answer(fresh(), text=UNREADABLE, calls=0))
     assert meant_to_call(after_answer(fresh(), text=ANNOUNCED, calls=0, tools=["read_file"]))
     assert not meant_to_call(after_answer(fresh(), text=ANNOUNCED, calls=0))
+    assert not meant_to_call(after_answer(fresh("plan"), text=ANNOUNCED, calls=0, tools=["read_file"]))
     assert not meant_to_call(after_answer(fresh(), text=ANNOUNCED, calls=1, tools=["read_file"]))
     assert not meant_to_call(after_answer(fresh(), text="Done.", calls=0, tools=["read_file"]))
 

@@ -32,12 +32,15 @@ FAREWELLS = (3, 4, 5)
 def after_answer(
     state: TurnState, *, text: str, calls: int, thinking: str = "", tools: Sequence[str] = ()
 ) -> TurnState:
-    """The state after an answer; `calls` is their number, `tools` the names of the registered ones."""
+    """The state after an answer; `calls` is their number, `tools` the names of the registered ones.
+
+    In plan mode an answer may well end with what will be done: that is the plan.
+    """
     said = " ".join((text.strip() or thinking).split())
     print_ = hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:10]
     empty = not text.strip() and not calls
     unread = not calls and holds_unread_call(text)
-    named = not calls and not unread and announces_call(text, tools)
+    named = not calls and not unread and state["mode"] != "plan" and announces_call(text, tools)
     same = print_ == state["last_text"] and len(said) >= TALK_CHARS
     return _asked_anew(
         {
