@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support.memory_index import MemoryIndex
 
-from agentic.context.evidence import Hit
+from agentic.context.evidence import Hit, text_hits
 from agentic.context.rank import rank
 from agentic.context.regions import MAX_LINES
 from agentic.context.retrieval import FEW_FILES, Budget, Offered, find, offer
@@ -246,3 +246,11 @@ async def test_one_word_alone_does_not_make_a_place_good() -> None:
     """`gate` is the file's very name; `breaker`, too, but here both words stand together."""
     assert await offered("Who invented the gate?") == Offered()
     assert (await offered("the breaker opens its circuit too early")).paths[0] == "src/breaker.py"
+
+
+@pytest.mark.parametrize("text", ["문자열을 계산기로 나누기", "空文字列を計算機で割る", "把计算器的除法改好"])
+def test_scripts_without_spaces_are_found_in_comments(text: str) -> None:
+    comments = "# 계산기: 문자열 나누기\n# 計算機は空文字列を割る\n# 计算器的除法\n"
+    hits = text_hits(terms_of(text).words, [Found("calc.py", 1, 4, 1.0, f"{comments}def divide(): ...\n")])
+    assert [hit.path for hit in hits] == ["calc.py"]
+    assert not text_hits(terms_of(text).words, [Found("calc.py", 1, 1, 1.0, "def divide(): ...\n")])

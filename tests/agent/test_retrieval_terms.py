@@ -11,6 +11,7 @@ from agentic.context.terms import (
     MAX_PHRASES,
     MAX_WORDS,
     Spot,
+    forms,
     split_name,
     stem,
     terms_of,
@@ -141,6 +142,15 @@ def test_forms_of_a_word_are_one() -> None:
     assert stem("merging") == stem("merge") == stem("merged")
     assert stem("class") == stem("classes")
     assert stem("tokens") != stem("tests")
+
+
+def test_forms_of_a_word_are_searched_for() -> None:
+    assert "cancel" in forms("cancelled")
+    assert "merge" in forms("merging")
+    assert "process" in forms("processes")
+    assert forms("breaker") == ["break", "breake"]
+    assert forms("token") == ["tokens"]
+    assert forms("file") == forms("очередь") == forms("cat") == []
 
 
 PIECES = st.sampled_from(

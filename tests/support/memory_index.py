@@ -73,10 +73,13 @@ def _blocks(text: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _symbols(path: str, text: str) -> Iterator[Symbol]:
-    if not path.endswith(".py"):
+    """None of what does not parse."""
+    try:
+        tree = ast.parse(text if path.endswith(".py") else "")
+    except SyntaxError:
         return
     kinds: dict[type[ast.AST], SymbolKind] = {ast.ClassDef: "class", ast.Assign: "constant", ast.AnnAssign: "constant"}
-    pending = [("", node) for node in reversed(ast.parse(text).body)]
+    pending = [("", node) for node in reversed(tree.body)]
     while pending:
         container, node = pending.pop()
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):

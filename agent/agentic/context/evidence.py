@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from agentic.context.in_time import in_time
-from agentic.context.terms import Terms, split_name, stem, weight_of
+from agentic.context.terms import Terms, forms, split_name, stem, weight_of
 from agentic.errors import Refusal
 from agentic.ports.code_index import CodeIndex, Found, Symbol
 from agentic.ports.workspace import Match, Workspace
@@ -38,11 +38,14 @@ _FOUND = 60
 _SYMBOLS = 60
 _MATCHES = 200
 _WORDS = 24
+_ASKED = 32
+"""Words that full text is asked for, their other forms included."""
 _ATTEMPTS = 3
 _SEVERAL = 1.2
 """The weight of words that a place must hold at least: more than one word's, where the task has more."""
 _FEW = 3
 """Of a task of fewer words even all of them do not say as much."""
+_UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +161,9 @@ def _uses(text: str, matches: Sequence[Match], points: float) -> list[Hit]:
 
 async def _described(terms: Terms, index: CodeIndex) -> list[Hit]:
     """Lines that hold many words of the task."""
-    ranked = sorted(terms.words, key=lambda word: -weight_of(word))[:_WORDS]
-    found = await index.text(ranked, _FOUND) if ranked else []
+    ranked = sorted(terms.words, key=lambda word: -weight_of(word))
+    asked = dict.fromkeys([*ranked[:_WORDS], *(form for word in ranked for form in forms(word))])
+    found = await index.text(list(asked)[:_ASKED], _FOUND) if ranked else []
     return text_hits(terms.words, found)
 
 
@@ -169,7 +173,7 @@ def text_hits(words: Sequence[str], found: Sequence[Found]) -> list[Hit]:
     How rare a word is, is judged by how many of the places found hold it, and how often it stands in any task.
     """
     stems = {stem(word): weight_of(word) for word in words}
-    held = [_stems(f"{place.path}\n{place.text}") & stems.keys() for place in found]
+    held = [_held(f"{place.path}\n{place.text}", stems) for place in found]
     places = Counter(word for each in held for word in each)
     worth = {word: weight * math.log1p(len(found) / (places[word] or 1)) for word, weight in stems.items()}
     every = sum(worth.values()) * max(1.0, _FEW / (len(worth) or 1)) or 1.0
@@ -177,7 +181,7 @@ def text_hits(words: Sequence[str], found: Sequence[Found]) -> list[Hit]:
     hits: list[Hit] = []
     for place, each in zip(found, held, strict=True):
         if sum(stems[word] for word in each) >= enough:
-            line, text = _best_line(place, worth)
+            line, text = _best_line(place, worth) if place.text else (0, "")
             share = sum(worth[word] for word in each) / every
             hits.append(Hit(place.path, line, TEXT_POINTS * share, text, frozenset(each)))
     return hits
@@ -193,6 +197,17 @@ def _best_line(place: Found, worth: Mapping[str, float]) -> tuple[int, str]:
     ]
     best = scores.index(max(scores))
     return place.line + best, lines[best]
+
+
+def _held(text: str, stems: Mapping[str, float]) -> frozenset[str]:
+    """Which of the words stand in the text; those of scripts without spaces as parts of longer runs."""
+    unspaced = (word for word in stems if not word.isascii() and _UNSPACED.match(word))
+    return (_stems(text) & stems.keys()).union(word for word in unspaced if _mostly_in(word, text))
+
+
+def _mostly_in(word: str, text: str) -> bool:
+    pairs = [word[start : start + 2] for start in range(max(1, len(word) - 1))]
+    return sum(pair in text for pair in pairs) * 2 >= len(pairs)
 
 
 def _stems(text: str) -> frozenset[str]:

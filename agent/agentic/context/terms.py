@@ -67,13 +67,16 @@ def split_name(name: str) -> list[str]:
 @cache
 def stem(word: str) -> str:
     """A word without its commonest endings, so that cancel, cancels, cancelled and cancelling are one. For English."""
-    for ending in ("ations", "ation", "ingly", "ings", "ing", "ied", "ies", "ed", "es", "ers", "er", "ly", "s"):
-        if word.endswith(ending) and len(word) - len(ending) >= 3:
-            word = word[: -len(ending)]
-            break
-    if len(word) > 3 and word[-1] == word[-2] and word[-1] not in "aeiou":
-        word = word[:-1]
+    word = _undoubled(_without_ending(word))
     return word[:-1] if len(word) > 3 and word[-1] in "ey" else word
+
+
+def forms(word: str) -> list[str]:
+    """The forms in which code may hold an English word instead: cancel for cancelled, breakers for breaker."""
+    if not word.isascii() or len(word) < 4 or weight_of(word) < 1:
+        return []
+    base = _without_ending(word)
+    return [*dict.fromkeys((base, _undoubled(base), f"{base}e"))] if base != word else [f"{word}s"]
 
 
 def weight_of(word: str) -> float:
@@ -83,6 +86,7 @@ def weight_of(word: str) -> float:
     return 0.6 if len(word) <= 3 else 1.0
 
 
+_ENDINGS = ("ations", "ation", "ingly", "ings", "ing", "ied", "ies", "ed", "es", "ers", "er", "ly", "s")
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _TOKEN = re.compile(rf"--?{_NAME}(?:-[A-Za-z0-9]+)*|[A-Z](?:\.[A-Z])+\b|{_NAME}(?:(?:\.|::|->|#){_NAME})*(?:\(\))?")
 _WORD = re.compile(
@@ -106,6 +110,17 @@ _ERROR = re.compile(
     r"^\s*(?:[\w.]{1,80}(?:Error|Exception|Warning|Fault|Panic)|error(?:\[\w+\])?|fatal|panic): (.{4,200})$",
     re.MULTILINE,
 )
+
+
+def _without_ending(word: str) -> str:
+    for ending in _ENDINGS:
+        if word.endswith(ending) and len(word) - len(ending) >= 3 and not word.endswith("ss"):
+            return word[: -len(ending)]
+    return word
+
+
+def _undoubled(word: str) -> str:
+    return word[:-1] if len(word) > 3 and word[-1] == word[-2] and word[-1] not in "aeiou" else word
 
 
 def _both_ends(text: str) -> str:
