@@ -20,15 +20,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     **dict.fromkeys(DATA, DATA),
     "ports": DATA,
     "prompts": set(),
+    "ignore": DATA | {"ports"},
     "edits": DATA,
     "control": DATA,
     "llm": DATA | {"ports"},
     "syntax": DATA | {"ports"},
-    "context": DATA | {"ports", "prompts", "syntax"},
+    "context": DATA | {"ports", "prompts", "syntax", "ignore"},
     "safety": DATA | {"ports"},
     "store": DATA | {"ports"},
     "tools": DATA | {"ports", "edits", "safety", "context"},
-    "disk": DATA | {"ports", "safety", "syntax"},
+    "disk": DATA | {"ports", "safety", "syntax", "ignore"},
     "team": DATA | {"ports", "context", "prompts", "tools", "disk", "safety"},
 }
 MAY_IMPORT["graph"] = DATA | MAY_IMPORT.keys()

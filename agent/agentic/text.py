@@ -8,6 +8,7 @@ Offsets count code points from 0; lines are counted from 0 here and from 1 where
 from __future__ import annotations
 
 import re
+import unicodedata
 from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Literal
@@ -60,3 +61,8 @@ def clip(text: str, limit: int) -> str:
     head = limit * 2 // 3
     tail = limit - head
     return f"{text[:head]}\n[… {len(text) - limit} characters left out …]\n{text[-tail:]}"
+
+
+def is_nameable(name: str) -> bool:
+    """Whether a file's name can be said in a workspace path: no control characters, no bytes that are not UTF-8."""
+    return name.isprintable() or not any(unicodedata.category(character) in ("Cc", "Cs") for character in name)

@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from agentic.errors import Refusal
+from agentic.text import is_nameable
 
 MAX_CHARACTERS = 8192
 """A longer path is no path: to follow one takes time that grows with the square of its length."""
@@ -141,11 +142,6 @@ def refuse_git(path: str, components: Iterable[str]) -> Refusal | None:
         f"{path!r} belongs to git's own files, which can run programs.",
         "Use a git command instead, which the user is asked about.",
     )
-
-
-def is_nameable(name: str) -> bool:
-    """Whether a file's name can be said in a workspace path: no control characters, no bytes that are not UTF-8."""
-    return not any(unicodedata.category(character) in ("Cc", "Cs") for character in name)
 
 
 def _plain(path: str, windows: bool) -> str | Refusal:

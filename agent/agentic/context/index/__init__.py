@@ -1,0 +1,1 @@
+"""The workspace index: a worker process that keeps it fresh, and a client that asks it."""

@@ -1,0 +1,158 @@
+"""Keeping the database what the files are: a scan compares all, then the watcher tells what changes."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from agentic.context.index.contents import read_contents
+from agentic.context.index.guarded import GuardedReader
+from agentic.context.index.links import link
+from agentic.context.index.places import RULES, Places
+from agentic.context.index.watcher import Watcher
+from agentic.context.index.writer import Writer
+
+FLOOD = 1_000
+"""More changes than these at once, and everything is compared anew when they are over."""
+_COMMIT_SECONDS = 0.25
+_FIRST_FILES = 200
+"""So many files are indexed before all are found, that there is something to be searched."""
+_QUIET_SECONDS, _FLOOD_SECONDS = 0.5, 5.0
+_IDLE_SECONDS = 1.0
+_RESCAN_SECONDS = 5.0
+_SHARE = 20
+"""What is repeated (a rescan without a watcher, linking files) takes one part in so many of the time at most."""
+
+Report = Callable[[int, int | None, bool], None]
+"""Takes how many files are indexed, how many there are, and whether that is all."""
+
+
+class Builder:
+    """Builds an index and keeps it fresh, in the thread that calls it.
+
+    :raises sqlite3.Error, OSError: when the database is damaged or cannot be written.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, places: Places, note: Path, report: Report) -> None:
+        self._connection = connection
+        self._writer = Writer(connection)
+        self._places = places
+        self._read = GuardedReader(note)
+        self._report = report
+        self._watcher = Watcher(places.folders)
+        self._committed = time.monotonic()
+        self._total: int | None = None
+        self._rescan_due = False
+        self._unlinked = True
+        self._next_linking = self._next_rescan = 0.0
+
+    @property
+    def failure(self) -> str:
+        """Why files are not watched; empty while they are."""
+        return self._watcher.failure
+
+    @property
+    def is_worn(self) -> bool:
+        return self._writer.is_worn
+
+    def start(self) -> None:
+        """Begin to watch, and compare all files with the database."""
+        self._tell()
+        self._watcher.start()
+        self._scan()
+
+    def step(self) -> None:
+        """Wait for changes, a second at most, and take them up."""
+        self._take_up(self._watcher.changes(_IDLE_SECONDS))
+        now = time.monotonic()
+        if self._rescan_due or (self.failure and now >= self._next_rescan):
+            self._scan()
+        elif self._unlinked and now >= self._next_linking:
+            self._link()
+
+    def _scan(self) -> None:
+        began = time.monotonic()
+        self._rescan_due = False
+        self._places.reload_rules()
+        known = self._writer.stamps()
+        changed: list[tuple[str, Path]] = []
+        self._total, total = None, 0
+        for path, place, stamp in self._places.all():
+            total += 1
+            if known.pop(path, None) != stamp:
+                changed.append((path, place))
+                if len(changed) == _FIRST_FILES and not self._writer.count:
+                    self._index_all(changed)
+        for path in known:
+            self._writer.remove(path)
+        self._total = total
+        self._tell()
+        self._index_all(changed)
+        self._finish()
+        self._next_rescan = time.monotonic() + max(_RESCAN_SECONDS, _SHARE * (time.monotonic() - began))
+
+    def _finish(self) -> None:
+        self._total = None
+        if self._writer.complete:
+            self._writer.commit()
+        else:
+            self._writer.mark_complete()
+        self._tell()
+
+    def _index_all(self, files: Sequence[tuple[str, Path]]) -> None:
+        for path, place in files:
+            self._index(path, place)
+            if time.monotonic() - self._committed > _COMMIT_SECONDS:
+                self._commit()
+                self._take_up(self._watcher.changes(0))
+        self._commit()
+
+    def _take_up(self, changed: set[str]) -> None:
+        if len(changed) > FLOOD:
+            self._watcher.settle(_QUIET_SECONDS, _FLOOD_SECONDS)
+            self._rescan_due = True
+            return
+        for place in sorted(changed):
+            self._update(Path(place))
+        if changed:
+            self._commit()
+
+    def _update(self, place: Path) -> None:
+        paths = self._places.paths(place)
+        if paths and place.name == RULES:
+            self._rescan_due = True
+        if place.is_dir() and not place.is_symlink():
+            for path in paths:
+                if self._writer.stamp(path):
+                    self._writer.remove(path)
+            for path, file, stamp in self._places.below(place):
+                if self._writer.stamp(path) != stamp:
+                    self._index(path, file)
+            return
+        for path in paths:
+            self._index(path, place)
+
+    def _index(self, path: str, place: Path) -> None:
+        contents = read_contents(place)
+        if contents is None:
+            self._writer.remove(path)
+        elif not self._writer.is_same(path, contents.stamp, contents.data):
+            self._writer.put(path, contents.stamp, contents.data, contents.text, self._read(path, contents.text))
+        self._unlinked = True
+
+    def _link(self) -> None:
+        began = time.monotonic()
+        link(self._connection)
+        self._unlinked = False
+        self._next_linking = time.monotonic() + max(_RESCAN_SECONDS, _SHARE * (time.monotonic() - began))
+
+    def _commit(self) -> None:
+        self._writer.commit()
+        self._committed = time.monotonic()
+        self._tell()
+
+    def _tell(self) -> None:
+        total = self._writer.count if self._writer.complete and self._total is None else self._total
+        self._report(self._writer.count, total, self._writer.complete and self._total is None)
