@@ -187,8 +187,8 @@ def test_who_says_goodbye_and_stays_is_asked_to_go() -> None:
     calls = (Said((read(f"{n}"),), f"The task is complete. {n}") for n in range(99))
     run = replay(calls)
     assert [(one.problem, one.tools) for one in run.told] == [("farewell", True), ("farewell", False)]
-    assert run.answers == 5
-    verified = [Said((command(f"pytest {n}"),), "The task is complete. I verify it.") for n in range(2)]
+    assert run.answers == 10
+    verified = [Said((command(f"pytest {n}"),), "The task is complete. I verify it.") for n in range(5)]
     assert replay([*verified, Said(text="Done.")]).alarms == []
 
 

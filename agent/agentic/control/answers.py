@@ -25,8 +25,10 @@ TALK = (4, 6, 8)
 """The same text in a row while nothing new comes of the calls."""
 TALK_CHARS = 20
 """A shorter text says too little to be compared."""
-FAREWELLS = (3, 4, 5)
-"""Answers in a row that say that all is done and call tools nevertheless: told, asked without tools, the end."""
+FAREWELLS = (6, 8, 10)
+"""Answers in a row that say that all is done and call tools nevertheless: told, asked without tools, the end.
+
+Who is done often verifies it, more than once."""
 
 
 def after_answer(
@@ -37,11 +39,11 @@ def after_answer(
     In plan mode an answer may well end with what will be done: that is the plan.
     """
     said = " ".join((text.strip() or thinking).split())
-    print_ = hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:10]
+    fingerprint = hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:10]
     empty = not text.strip() and not calls
     unread = not calls and holds_unread_call(text)
     named = not calls and not unread and state["mode"] != "plan" and announces_call(text, tools)
-    same = print_ == state["last_text"] and len(said) >= TALK_CHARS
+    same = fingerprint == state["last_text"] and len(said) >= TALK_CHARS
     return _asked_anew(
         {
             **state,
@@ -52,7 +54,7 @@ def after_answer(
             "repeating": 0,
             "too_long": 0,
             "farewells": state["farewells"] + 1 if calls and says_over(text) else 0,
-            "last_text": print_,
+            "last_text": fingerprint,
             "same_text": state["same_text"] + 1 if same else 1,
             "answered": not calls,
         }

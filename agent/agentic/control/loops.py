@@ -16,8 +16,6 @@ from typing import Any, cast
 from agentic.control.types import Trouble, TurnState
 from agentic.events import ToolKind
 
-LONGEST = 5
-"""The longest cycle that is looked for."""
 WINDOW = 20
 """Fingerprints that are remembered."""
 
