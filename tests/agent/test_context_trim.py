@@ -36,6 +36,10 @@ def exchange(number: int, *outputs: str, arguments: Json | None = None, thinking
     return [{**answer, "reasoning": thinking} if thinking else answer, *results]
 
 
+def wordy(number: int) -> Json:
+    return {"path": f"file{number}.py", "why": "word " * 50}
+
+
 def trimmed(messages: list[Message], budget: int) -> Trimmed:
     return trim(messages, [estimate_message(message) for message in messages], budget, estimate_message)
 
@@ -150,9 +154,17 @@ def test_first_the_outputs_of_all_but_the_last_exchanges_go_at_once() -> None:
     assert (result.dropped, result.shortened) == (0, 10 - KEPT_EXCHANGES)
 
 
+def test_with_old_outputs_goes_what_was_thought_before_the_calls() -> None:
+    messages = [say("system", "s"), say("user", "u")]
+    messages += [one for n in range(10) for one in exchange(n, "line\n" * 300, thinking="hm " * 100)]
+    result = trimmed(messages, size(messages) - 1).messages
+    thoughts = ["reasoning" in message for message in result if message["role"] == "assistant"]
+    assert thoughts == [False] * (10 - KEPT_EXCHANGES) + [True] * KEPT_EXCHANGES
+
+
 def test_then_the_oldest_exchanges_go_until_half_of_the_budget_is_free() -> None:
     messages = [say("system", "s"), say("user", "the task")]
-    messages += [one for number in range(200) for one in exchange(number, "ok", thinking="word " * 50)]
+    messages += [one for number in range(200) for one in exchange(number, "ok", arguments=wordy(number))]
     result = trimmed(messages, 8000)
     note = result.messages[2]["content"]
     assert 3000 < size(result.messages) <= 4000
@@ -165,7 +177,7 @@ def test_a_second_trim_adds_to_the_note_of_the_first() -> None:
     messages = [say("system", "s"), say("user", "u")]
     dropped = 0
     for number in range(200):
-        result = trimmed([*messages, *exchange(number, "ok", thinking="word " * 50)], 4000)
+        result = trimmed([*messages, *exchange(number, "ok", arguments=wordy(number))], 4000)
         messages, dropped = result.messages, dropped + result.dropped
     assert notes(messages) == [2]
     assert messages[2]["content"].startswith(f"[agentic] {dropped} earlier messages")

@@ -12,7 +12,8 @@ from agentic.ports.model import Message
 SHORTEST = 200
 """Texts of fewer characters are left as they are."""
 
-_TEXTS = ("content", "reasoning", "reasoning_content")
+_THOUGHTS = ("reasoning", "reasoning_content")
+_TEXTS = ("content", *_THOUGHTS)
 _LONGEST_ARGUMENTS = 80
 
 
@@ -20,6 +21,13 @@ def stubs(exchange: Sequence[Message]) -> list[Message]:
     """One line for each result of an exchange (an answer with calls, then their results): what it was."""
     calls = {call["id"]: call["function"] for call in exchange[0].get("tool_calls") or ()}
     return [{**result, "content": _stub(calls.get(result.get("tool_call_id")))} for result in exchange[1:]]
+
+
+def without_reasoning(message: Message) -> Message:
+    """The message without what was thought; the same object where there is nothing of it."""
+    if not any(message.get(name) for name in _THOUGHTS):
+        return message
+    return {name: value for name, value in message.items() if name not in _THOUGHTS}
 
 
 def halved(message: Message) -> Message | None:

@@ -3,7 +3,8 @@
 Whatever changes old messages makes the server compute all that follows them again, so a step frees much at once and
 the prompt then only grows for a long while. The steps, each taken only where those before it freed too little:
 
-1. The outputs of all tools but the last few become one line that says what they were.
+1. The outputs of all tools but the last few become one line that says what they were, and the reasoning goes that led
+   to those calls.
 2. The oldest exchanges go, until half of the budget is free; one note stands in their place. (Where the model can
    sum them up, that is done instead: `compaction.py`.)
 3. The longest of the texts that remain lose their middle. System texts and the user's own words never do.
@@ -30,7 +31,7 @@ from agentic.context.marks import (
     text_of,
     without_context,
 )
-from agentic.context.shorten import halved, stubs
+from agentic.context.shorten import halved, stubs, without_reasoning
 from agentic.ports.model import Message
 
 KEPT_EXCHANGES = 3
@@ -162,10 +163,12 @@ class _Draft:
         return goal_of(budget, self._before + fixed_tokens(self.messages, self.counts))
 
     def stub_outputs(self, budget: int) -> None:
-        """Shrink the outputs of all tools but those of the last exchanges, or of the very last where that is needed."""
+        """Shrink the outputs of all tools but those of the last exchanges, or of the very last where that is needed;
+        and leave out what was thought before."""
         exchanges = [unit for unit in units(self.messages) if len(unit) > 1]
         for kept in range(KEPT_EXCHANGES, 0, -1):
             for unit in exchanges[:-kept]:
+                self._replace(unit[0], without_reasoning(self.messages[unit[0]]))
                 for place, stub in zip(unit[1:], stubs([self.messages[place] for place in unit]), strict=True):
                     self._replace(place, stub)
             if self.total <= self.goal(budget):
