@@ -34,7 +34,7 @@ WORD_POINTS = 2.5
 HEADING = 0.4
 """What a heading of a document counts, of a definition in code."""
 
-_FOUND = 60
+_FOUND = 50
 _SYMBOLS = 60
 _MATCHES = 200
 _WORDS = 24

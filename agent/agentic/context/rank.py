@@ -18,7 +18,7 @@ STEM_POINTS = 2.5
 """The file's name is words of the task; less where only some of them are."""
 FOLDER_POINTS = 0.7
 """A folder above it is a word of the task."""
-MORE_WORDS = 2.5
+MORE_WORDS = 4.0
 """The file holds all words of the task, though not in one place."""
 FADING = 0.35
 """What each further hit counts of the one before it."""

@@ -24,7 +24,7 @@ from agentic.task import Task
 
 GATHERING = 0.7
 """The part of the time after which nothing more is waited for, so that there is time to read what was found."""
-GOOD = 4.5
+GOOD = 4.0
 """The score below which a file is not offered."""
 GOOD_IF_NAMED = 3.0
 """The same for a file that the task names, or with a text or an identifier of it."""
