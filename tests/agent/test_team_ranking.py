@@ -221,6 +221,14 @@ def test_more_hands_then_the_smaller_change_then_the_name() -> None:
     assert rank_patches(best_first[::-1]) == best_first
 
 
+def test_more_passing_tests_go_before_size_where_all_outputs_tell() -> None:
+    tested = Trial(("tested",), 2, 50, finished=True, exit_code=0, tests=Results(3))
+    smaller = Trial(("smaller",), 1, 2, finished=True, exit_code=0, tests=Results(1))
+    assert rank_patches([smaller, tested]) == [tested, smaller]
+    silent = Trial(("silent",), 1, 10, finished=True, exit_code=0)
+    assert rank_patches([smaller, tested, silent]) == [smaller, silent, tested]
+
+
 def test_failing_tests_are_not_counted_where_one_output_does_not_tell() -> None:
     told = Trial(("told",), 1, 50, finished=True, exit_code=1, tests=Results(8, 1))
     silent = Trial(("silent",), 1, 10, finished=True, exit_code=2)
@@ -238,7 +246,8 @@ def test_the_summaries_of_test_runners() -> None:
     assert read_tests(cargo + "test result: FAILED. 1 passed; 2 failed; 0 ignored; finished in 0.1s") == Results(4, 2)
     go = "--- PASS: TestA (0.00s)\n    --- FAIL: TestB/x (0.00s)\nFAIL\tm/p [build failed]\nok  \tm/q\t0.01s\n"
     assert read_tests(go) == Results(2, 1, 1)
-    assert read_tests("Ran 5 tests in 0.001s\n\nFAILED (failures=1, errors=2)") == Results(failed=1, errors=2)
+    assert read_tests("Ran 5 tests in 0.001s\n\nFAILED (failures=1, errors=2)") == Results(2, 1, 2)
+    assert read_tests("Ran 1 test in 0.001s\n\nOK (skipped=1)") == Results(1)
     assert read_tests("built in 3s\nTests are fun\n") is None
 
 

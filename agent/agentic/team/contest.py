@@ -238,7 +238,9 @@ def _how(best: Trial, ranked: Sequence[Trial], check: str, why_not: str) -> str:
         return f"{best.name} is best by problems and size; `{check}` could not be run.{same}"
     passed = sum(trial.exit_code == 0 for trial in patched)
     if best.exit_code == 0:
-        return f"{best.name} passes `{check}`, as do {passed - 1} of {len(patched) - 1} other patches.{same}"
+        others = f", as do {passed - 1} of {len(patched) - 1} other patches" if len(patched) > 1 else ""
+        passing = f" ({best.tests.passed} tests)" if best.tests else ""
+        return f"{best.name} passes `{check}`{passing}{others}.{same}"
     tests = f" ({best.tests.failed + best.tests.errors} of {best.tests.total} tests fail)" if best.tests else ""
     return f"No patch passes `{check}`; {best.name} comes closest{tests}.{same}"
 

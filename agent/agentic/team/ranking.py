@@ -75,10 +75,12 @@ class Trial:
 def rank_patches(trials: Sequence[Trial]) -> list[Trial]:
     """Best first; the first difference decides.
 
-    A patch at all; a check that passes, then one that could be run; where all outputs tell, fewer tests that could not
-    run, then fewer that fail; fewer problems; finished; made by more candidates; fewer lines, then files; the name.
+    A patch at all; a check that passes, then one that could be run; fewer tests that could not run, then fewer that
+    fail; fewer problems; finished; more tests that pass, as a patch that brings tests along is worth more than one that
+    takes some away; made by more candidates; fewer lines, then files; the name. Tests count where all outputs tell.
     """
     told = all(trial.tests is not None for trial in trials if trial.files and trial.exit_code not in (0, None))
+    all_told = all(trial.tests is not None for trial in trials if trial.files)
 
     def key(trial: Trial) -> tuple[object, ...]:
         tests = trial.tests if told and trial.exit_code != 0 else None
@@ -89,6 +91,7 @@ def rank_patches(trials: Sequence[Trial]) -> list[Trial]:
             (tests.errors, tests.failed) if tests else (0, 0),
             trial.problems or 0,
             not trial.finished,
+            -trial.tests.passed if all_told and trial.tests else 0,
             -len(trial.names),
             trial.lines,
             trial.files,

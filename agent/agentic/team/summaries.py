@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +30,9 @@ def read_tests(output: str) -> Results | None:
     """
     lines = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", output).replace("\r\n", "\n").split("\n")
     for read in (_pytest, _jest, _cargo, _go, _unittest):
-        found = [tests for line in lines if (tests := read(line)) is not None and tests.total]
-        if found:
-            return sum(found, Results())
+        whole = sum((results for line in lines if (results := read(line)) is not None), Results())
+        if whole.total > 0:
+            return replace(whole, passed=max(0, whole.passed))
     return None
 
 
@@ -101,8 +101,11 @@ def _go(line: str) -> Results | None:
 
 
 def _unittest(line: str) -> Results | None:
-    """`FAILED (failures=1, errors=2)` and `Ran 5 tests in 0.001s`: only the failures are told of."""
+    """`Ran 5 tests in 0.001s`, and what of these did not pass: `FAILED (failures=1, errors=2)`."""
+    if match := re.match(r"Ran (\d+) tests? in ", line):
+        return Results(passed=int(match[1]))
     if not line.startswith("FAILED ("):
         return None
-    found = {word: int(number) for word, number in re.findall(r"(failures|errors)=(\d+)", line)}
-    return Results(failed=found.get("failures", 0), errors=found.get("errors", 0))
+    found = {word: int(number) for word, number in re.findall(r"\b(failures|errors)=(\d+)", line)}
+    failed, errors = found.get("failures", 0), found.get("errors", 0)
+    return Results(-failed - errors, failed, errors)
