@@ -17,7 +17,10 @@ from agentic.disk.environment import child_environment, trusted_program
 
 _SHARED = frozenset({"refs", "packed-refs", "reftable", "logs", "info", "config", "shallow"})
 """What a linked worktree takes from its repository."""
-_NOT_COPIED = frozenset({"objects", "hooks", "worktrees", "modules", "lfs", "commondir", "gitdir", "locked"})
+_FOLDERS = frozenset({"refs", "reftable", "logs", "info", "rebase-merge", "rebase-apply", "sequencer"})
+"""The folders that are copied: others hold objects, hooks, other worktrees, submodules, or what other programs keep."""
+_POINTERS = frozenset({"commondir", "gitdir", "locked"})
+"""Files with which a linked worktree and its repository know each other."""
 _SETTINGS = """
 [core]
 \tbare = false
@@ -48,7 +51,7 @@ def copy_repository(root: Path, copy: Path) -> bool:
     target.mkdir()
     if shared != own:
         _copy_entries([shared / name for name in sorted(_SHARED)], target)
-    _copy_entries([entry for entry in sorted(own.iterdir()) if entry.name not in _NOT_COPIED], target)
+    _copy_entries([entry for entry in sorted(own.iterdir()) if _is_copied(entry)], target)
     (target / "objects" / "info").mkdir(parents=True)
     (target / "objects" / "info" / "alternates").write_bytes(os.fsencode(shared / "objects") + b"\n")
     (target / "refs").mkdir(exist_ok=True)
@@ -85,7 +88,7 @@ def _git_folder(root: Path) -> Path | None:
     """The folder with HEAD: `.git` itself, or where the file of that name points."""
     place = root / ".git"
     if place.is_file():
-        key, _, value = place.read_text("utf-8", errors="surrogateescape").partition(":")
+        key, _, value = _line(place).partition(":")
         if key != "gitdir":
             return None
         place = root / value.strip()
@@ -99,7 +102,17 @@ def _shared_folder(own: Path) -> Path:
     pointer = own / "commondir"
     if not pointer.is_file():
         return own
-    return Path(os.path.realpath(own / pointer.read_text("utf-8", errors="surrogateescape").strip()))
+    return Path(os.path.realpath(own / _line(pointer)))
+
+
+def _line(pointer: Path) -> str:
+    """What a file says that leads elsewhere; a path is not longer."""
+    with open(pointer, encoding="utf-8", errors="surrogateescape") as file:
+        return file.read(8_192).strip()
+
+
+def _is_copied(entry: Path) -> bool:
+    return entry.name in _FOLDERS if entry.is_dir() else entry.name not in _POINTERS
 
 
 def _copy_entries(entries: Sequence[Path], target: Path) -> None:
