@@ -161,3 +161,15 @@ async def test_problems_are_read_in_a_turn() -> None:
     played = await stage.play("What is wrong?", script)
     [result] = [one["content"] for one in played.last_messages if one["role"] == "tool"]
     assert result.startswith("src/b.py:1:1: error: no such name (pyright)\nNo problems are known in ")
+
+
+async def test_the_rules_of_a_folder_come_when_the_model_does_and_are_not_repeated() -> None:
+    stage = Stage(FILES, ["accept"])
+    reads = [("read_file", {"path": "src/a.py"}), ("read_file", {"path": "src/b.py"})]
+    first = await stage.play("Look", [Say(work(), reads), Say("It goes.")])
+    sent = "\n".join(one["content"] for one in first.last_messages)
+    assert sent.count("Use tabs.") == sent.count("Use blanks.") == 1
+    edit = ("edit_file", {"path": "src/b.py", "old": "b", "new": "c"})
+    second = await stage.play("Change @src/b.py", [Say(work(), [edit]), Say("Done.")])
+    sent = "\n".join(one["content"] for one in second.last_messages)
+    assert sent.count("Use tabs.") == sent.count("Use blanks.") == 1

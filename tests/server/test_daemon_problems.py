@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from support.daemon import PLAIN, PLUGIN, Daemon, Json, Model, call, stage
 from support.model_server import Reply
-from support.runs import work
+from support.runs import reply, work
 
 OURS = {"events": True, "ask": True, "diagnostics": True}
 TELLS: Json = {**PLAIN, "general": {"positionEncodings": ["utf-16"]}, "experimental": {"agentic": OURS}}
@@ -57,3 +57,17 @@ async def test_a_client_that_does_not_offer_it_is_not_asked(tmp_path: Path, capa
         await daemon.until(lambda: model.requests[1:] or None)
         assert model.results()[-1].startswith("new.py:1:7: error: ")
         assert not [one for one in daemon.requests if one["method"] == "agentic/diagnostics"]
+
+
+async def test_what_the_user_points_at_is_shown_as_they_see_it(tmp_path: Path) -> None:
+    async with stage(tmp_path, TELLS) as (daemon, model):
+        daemon.file("src/AGENTS.md", "Use tabs.\n")
+        daemon.file("src/a.py", "saved = 1\n")
+        daemon.open("src/a.py", "typed = 1\nmore = 2\n")
+        daemon.handlers["agentic/diagnostics"] = lambda _: {"items": [item(daemon, "src/a.py", "never used")]}
+        model.play(Reply(reply("I see.")))
+        await (await daemon.run("Explain @src/a.py:1 and @diagnostics")).finished()
+        told = model.requests[0]["messages"][-1]["content"]
+        assert '<file path="src/a.py" lines="1-1 of 2">\n1\ttyped = 1\n</file>' in told
+        assert "<problems>\nsrc/a.py:1:5: error: never used (pyright)\n</problems>" in told
+        assert '<rules from="src/AGENTS.md">\nUse tabs.\n</rules>' in told
