@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -52,12 +52,13 @@ class Summing(ScriptedModel):
         super().__init__(script, window)
         self.summaries = list(summaries)
         self.asked: list[ModelRequest] = []
-        self.told = False
-        """Whether the answers tell what their prompts took."""
+        self.meanwhile: Callable[[], None] = lambda: None
+        """What happens while a summary is written."""
 
     async def complete(self, request: ModelRequest) -> AsyncGenerator[Any]:
         if "Write the summary" in request.messages[-1]["content"]:
             self.asked.append(request)
+            self.meanwhile()
             self.script.insert(0, self.summaries[0] if len(self.summaries) == 1 else self.summaries.pop(0))
         async for event in super().complete(request):
             yield event
@@ -210,6 +211,24 @@ async def test_files_edited_last_are_offered_again_as_they_are_now() -> None:
     place = model.requests.index(model.asked[0]) + 1
     [offered] = [message for message in model.requests[place].messages if is_files(message)]
     assert '<file path="3.py">\n1\tx3 = 33\n</file>' in offered["content"]
+
+
+async def test_a_file_that_was_offered_again_counts_as_read() -> None:
+    """The user changed it meanwhile; what was offered is their text."""
+    world = small(40)
+    script = talkative(40)
+    edit = Say("I change it.", [("edit_file", {"path": "3.py", "old": "x3 = 3", "new": "x3 = 33"})])
+    write = Say("I write it.", [("write_file", {"path": "3.py", "content": "x3 = 4\n"})])
+    model = Summing([*script[:4], edit, *script[4:], write, Say("Done.")], 16_384)
+
+    def type_on() -> None:
+        world.workspace.files["3.py"] = "x3 = 5\n"
+        world.workspace.versions["3.py"] += 1
+
+    model.meanwhile = type_on
+    await world.play("Change one", model)
+    [_] = model.asked
+    assert world.workspace.files["3.py"] == "x3 = 4\n"
 
 
 async def test_the_plan_stands_after_the_summary_as_it_is_now() -> None:

@@ -296,6 +296,23 @@ def assert_is_or_was_cut(before: Message, after: Message) -> None:
 TEXTLESS = {"content": "", "reasoning": ""}
 
 
+def test_what_the_user_said_in_between_goes_last() -> None:
+    context = "\n\n<context>\nmode: ask\n" + "line\n" * 200 + "</context>"
+    messages = [say("system", "s"), say("user", "first" + context)]
+    messages += [one for n in range(5) for one in (say("user", f"more {n}"), *exchange(n, "line\n" * 300))]
+    messages += [say("user", "[agentic] Begin now."), say("user", "last" + context), *exchange(9, "line\n" * 300)]
+    said = ["first", *(f"more {n}" for n in range(5)), "last" + context]
+    tight = trimmed(messages, 1100)
+    assert [m["content"] for m in tight.messages if m["role"] == "user" and "[agentic]" not in m["content"]] == said
+    tighter = trimmed(messages, 500).messages
+    assert [m["content"] for m in tighter if m["role"] == "user" and "[agentic]" not in m["content"]] == [
+        *said[:-1],
+        "last",
+    ]
+    tightest = trimmed(messages, 300).messages
+    assert [m["content"] for m in tightest if m["role"] == "user"] == ["first", "last"]
+
+
 def test_the_users_own_words_are_never_shortened() -> None:
     messages = [say("system", "s"), say("user", "word " * 2000), say("assistant", "x"), say("user", "more " * 2000)]
     trimmed = trim(messages, [1, 2000, 1, 2000], 1000, estimate_message)

@@ -191,7 +191,7 @@ class _Draft:
             if self.total > budget:
                 self._replace(place, without_context(message))
         if self.total > budget:
-            self._drop(_pinned(self.messages), budget - _NOTE_ROOM)
+            self._drop(_pinned(self.messages), budget if any(map(is_note, self.messages)) else budget - _NOTE_ROOM)
 
     def shorten(self, goal: int) -> None:
         """Take the middle out of the longest text, again and again, until the goal is reached."""

@@ -32,8 +32,10 @@ _UNSEEN = (TextDelta, TextFinished, ThinkingDelta, ThinkingFinished, ToolCallDel
 
 async def make_room(turn: Turn, *, refused: bool = False) -> None:
     """Shorten a conversation that leaves too little of the window for an answer. :raises ContextExhausted:"""
-    compacted = await turn.window.fit(turn.task.limits.answer_tokens, _Help(turn), refused=refused)
+    helper = _Help(turn)
+    compacted = await turn.window.fit(turn.task.limits.answer_tokens, helper, refused=refused)
     if compacted is not None:
+        turn.seen.update(helper.shown if compacted.by == "summary" else {})
         turn.emit(
             Compacted(
                 **turn.origin,
@@ -50,6 +52,8 @@ class _Help:
 
     def __init__(self, turn: Turn) -> None:
         self._turn = turn
+        self.shown: dict[str, str] = {}
+        """Path to version: the files that are offered again."""
 
     async def summary(self, messages: Sequence[Message], tokens: int) -> str:
         prompt = [*messages, summary_request(tokens)]
@@ -75,7 +79,7 @@ class _Help:
             message = files_message(more)
             if message is not None and count(message) <= tokens:
                 found = more
-                self._turn.seen[snapshot.path] = snapshot.version
+                self.shown[snapshot.path] = snapshot.version
             if len(found) == MOST_FILES:
                 break
         return files_message(found)
