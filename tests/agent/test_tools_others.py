@@ -38,6 +38,13 @@ async def test_a_command_is_asked_for_run_and_told() -> None:
     assert (intent.kind, intent.target, intent.state) == ("command", "make", "done")
 
 
+@pytest.mark.parametrize(("cwd", "told"), [(".", "make"), ("web/my app", "cd 'web/my app' && make")])
+async def test_a_command_that_came_to_its_end_is_told_as_from_the_workspaces_folder(cwd: str, told: str) -> None:
+    bench = Bench(answers=["allow_once"], commands={"make": (2, "broken\n")})
+    result = await bench.call("run_command", {"command": "make", "cwd": cwd})
+    assert (result.command, result.exit_code) == (told, 2)
+
+
 @pytest.mark.parametrize("answer", ["reject_once", "sure", ""])
 async def test_a_command_without_a_clear_yes_is_not_run(answer: str) -> None:
     bench = Bench(answers=[answer], commands={"make": (0, "ran")})

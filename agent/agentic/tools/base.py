@@ -53,7 +53,8 @@ class ToolContext:
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """What the model reads. The call failed when `code` is set. `command` and `exit_code`: what came to its end.
+    """What the model reads. The call failed when `code` is set. `command` and `exit_code`: what came to its end, as it
+    is written in the workspace's folder.
 
     `path`: the file that was read or changed, whose folder may have rules.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import posixpath
+import shlex
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -138,7 +139,12 @@ def _result(end: Exit, printed: Printed, command: Command) -> ToolResult:
     if end.timed_out:
         step = f"Give more `seconds` (at most {MAX_SECONDS:g}) or do less at once."
         return ToolResult(f"{text}[Killed: it ran longer than {command.seconds:g} s. {step}]", "timeout")
-    return ToolResult(f"{text}[exit code {end.code}]", command=command.text, exit_code=end.code)
+    return ToolResult(f"{text}[exit code {end.code}]", command=_from_the_top(command), exit_code=end.code)
+
+
+def _from_the_top(command: Command) -> str:
+    """The command as it is written in the workspace's folder."""
+    return command.text if command.cwd in ("", ".") else f"cd {shlex.quote(command.cwd)} && {command.text}"
 
 
 def title(arguments: RunCommand) -> str:
