@@ -70,12 +70,12 @@ class Run:
         stop: StopReason = "error"
         try:
             await turn.ports.store.open_session(task.session, title_of(task.text), list(turn.ports.workspace.roots))
-            await turn.ports.index.start()
             yield TurnStarted(**turn.origin, text=task.text, mode=task.mode)
             if self._resume:
                 await settle_interrupted(turn.ports.store, turn.ports.workspace, task.session)
             async with turn.bounded():
                 await turn.ports.model.connect()
+            await turn.ports.index.start()
             await turn.history.load()
             async with aclosing(self._graph_events()) as events:
                 async for event in events:
@@ -124,12 +124,18 @@ class Run:
             self._state = state
 
     async def _beginning(self, graph: Graph, config: RunnableConfig) -> TurnState | None:
-        """A fresh state; or None, LangGraph's word for going on from where an interrupted turn stood."""
-        if self._resume and (position := await graph.aget_state(config)).next:
-            self._turn.history.add_user(load("continue"))
-            self._state = cast("TurnState", position.values)
-            return None
-        return self._state
+        """A fresh state; or None, LangGraph's word for going on from where an interrupted turn stood.
+
+        A position that another version has left, with other counters, is not gone on from.
+        """
+        if not self._resume:
+            return self._state
+        position = await graph.aget_state(config)
+        if not position.next or position.values.keys() != self._state.keys():
+            return self._state
+        self._turn.history.add_user(load("continue"))
+        self._state = cast("TurnState", position.values)
+        return None
 
     def _count(self, event: Event) -> None:
         """Keep what the turn's end tells; from events, so that a cut-off turn tells it too."""

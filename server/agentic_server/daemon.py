@@ -20,6 +20,7 @@ from agentic.disk.journal import Journal
 from agentic.disk.private_folder import remove_leftovers_meanwhile
 from agentic.disk.workspace import DiskWorkspace
 from agentic.events import MAIN, Answered, Event, TurnFinished
+from agentic.ports.code_index import CodeIndex, NoIndex
 from agentic.ports.store import LoggedEvent, SessionInfo
 from agentic.safety.paths import Roots
 from agentic.task import Task, new_id, title_of
@@ -56,6 +57,12 @@ class Editor:
     workspace: EditorWorkspace
     reviews: Reviews
     asker: EditorAsker
+    index: CodeIndex
+
+    async def close(self) -> None:
+        """Kill the commands that run, and stop watching the files."""
+        await self.disk.close()
+        await self.index.aclose()
 
 
 class Daemon:
@@ -87,7 +94,8 @@ class Daemon:
         remove_leftovers_meanwhile()
         closed = self._settings.closed_files if self._settings else "auto"
         workspace = EditorWorkspace(disk, roots, client, closed, reviews)
-        return Editor(roots, self.server.documents, disk, workspace, reviews, EditorAsker(client, reviews))
+        index = self._settings.code_index(roots) if self._settings else NoIndex()
+        return Editor(roots, self.server.documents, disk, workspace, reviews, EditorAsker(client, reviews), index)
 
     async def refresh_editor(self) -> None:
         """Take up changed workspace folders and settings, unless a turn still works with the old ones."""
@@ -95,7 +103,7 @@ class Daemon:
         if not self.has_editor or self.running():
             return
         if self.editor.roots.given != self._folders() or self.editor.workspace.closed_files != closed:
-            await self.editor.disk.close()
+            await self.editor.close()
             del self.editor
 
     def _folders(self) -> list[str]:
@@ -214,7 +222,7 @@ class Daemon:
         if self._sessions is not None:
             await self._sessions.stop_all()
         if self.has_editor:
-            await self.editor.disk.close()
+            await self.editor.close()
         self._retire_model()
         await self._close_retired()
         if self._store is not None:
@@ -244,7 +252,7 @@ class Daemon:
             self._model = model_of(await self.settings())
         store = await self.store()
         workspace = self.editor.workspace.for_turn(Journal(store, task.session, task.turn))
-        return Ports(self._model, workspace, self.editor.asker, store)
+        return Ports(self._model, workspace, self.editor.asker, store, self.editor.index)
 
     def _retire_model(self) -> None:
         if self._model is not None:

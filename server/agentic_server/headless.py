@@ -155,12 +155,14 @@ async def _ports(task: Task, folder: Path, settings: Settings, asker: TerminalAs
     if store.notice:
         sys.stderr.write(f"agentic: {store.notice}\n")
     remove_leftovers_meanwhile()
-    workspace = DiskWorkspace(Roots([folder])).for_turn(Journal(store, task.session, task.turn))
-    model = model_of(settings)
+    roots = Roots([folder])
+    workspace = DiskWorkspace(roots).for_turn(Journal(store, task.session, task.turn))
+    model, index = model_of(settings), settings.code_index(roots)
     try:
-        yield Ports(model, workspace, asker, store)
+        yield Ports(model, workspace, asker, store, index)
     finally:
         await workspace.close()
+        await index.aclose()
         await model.aclose()
         await store.aclose()
 

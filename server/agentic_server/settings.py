@@ -28,6 +28,8 @@ from msgspec import Meta
 
 from agentic import task
 from agentic.errors import SettingsError
+from agentic.ports.code_index import CodeIndex, NoIndex
+from agentic.safety.paths import Roots
 from agentic.store.paths import database_path
 from agentic.task import Mode
 from agentic_server.settings_groups import (
@@ -96,6 +98,10 @@ class Settings(Group, frozen=True):
     instructions: Annotated[
         str, Meta(max_length=20_000, description="Your own standing instructions, given to the model with each task.")
     ] = ""
+    index: Annotated[
+        bool,
+        Meta(description="Whether an index of the workspace is kept, for finding what matters for a task."),
+    ] = True
     state_dir: Annotated[
         str,
         Meta(
@@ -130,6 +136,14 @@ class Settings(Group, frozen=True):
         if prices.prompt is None or prices.completion is None:
             return None
         return task.Prices(prices.prompt, prices.completion, prices.cached)
+
+    def code_index(self, roots: Roots) -> CodeIndex:
+        """The index of these folders, not yet started; the one that holds nothing where it is switched off."""
+        if not self.index:
+            return NoIndex()
+        from agentic.context.index.client import open_index
+
+        return open_index(roots.folders, self.database().parent)
 
     def database(self) -> Path:
         """The file that sessions are kept in."""

@@ -71,6 +71,10 @@ class CodeIndex(Protocol):
         """For the map: (path that uses names, path that defines them, how many), the most first."""
         ...
 
+    async def aclose(self) -> None:
+        """Stop watching; what was found stays for the next time. Can be repeated."""
+        ...
+
 
 class NoIndex:
     """The double: an index that holds nothing."""
@@ -91,3 +95,6 @@ class NoIndex:
 
     async def references(self, limit: int) -> list[tuple[str, str, int]]:
         return []
+
+    async def aclose(self) -> None:
+        return None
