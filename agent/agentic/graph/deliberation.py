@@ -17,6 +17,7 @@ from agentic.graph.worker import run_agent
 from agentic.ports.model import Message
 from agentic.safety.approvals import binding
 from agentic.safety.policy import decide
+from agentic.task import Task, TeamRules
 from agentic.team.consult import Chamber
 from agentic.team.contest import Arena, Contest, contest
 from agentic.team.council import deliberate as hold_council
@@ -71,16 +72,22 @@ async def _let_patches_compete(turn: Turn) -> None:
         lambda command: _allowed(turn, command),
         turn.origin,
         turn.emit,
-        turn.task.team,
+        _for_whole_task(turn.task),
         turn.name_agent,
         turn.task.limits.command_seconds,
     )
-    found = await contest(turn.task.text, turn.task.council, arena)
+    found = await contest(turn.opening or turn.task.text, turn.task.council, arena)
     results: Sequence[FileResult] = ()
     if found.changes:
         context = replace(tool_context(turn), approval="allow" if decide("edit", turn.task.mode) == "allow" else "ask")
         results = await propose_all(context, "", _TOOL, found.changes)
     turn.history.add_user(_told(found, results))
+
+
+def _for_whole_task(task: Task) -> TeamRules:
+    """What each candidate may use: it does all of the task, so it gets half of what a turn may use at least."""
+    iterations = max(task.team.iterations, task.limits.iterations // 2)
+    return replace(task.team, iterations=iterations, seconds=max(task.team.seconds, task.limits.seconds / 2))
 
 
 def _told(found: Contest, results: Sequence[FileResult]) -> str:

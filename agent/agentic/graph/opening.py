@@ -25,6 +25,7 @@ async def open_task(turn: Turn) -> None:
             turn.rules,
             max_chars=min(MAX_CONTEXT, turn.ports.model.window),
         )
+        turn.opening = text
         turn.history.add_user(text)
 
 

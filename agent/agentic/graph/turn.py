@@ -62,6 +62,8 @@ class Turn:
     """The last thing said to the user."""
     agent: str = "main"
     meter: Meter = field(default_factory=Meter)
+    opening: str = ""
+    """The message that the task began with: the user's words, and the context that came with them."""
     agents: set[str] = field(default_factory=set[str])
     """The names of the other agents that have worked in this turn."""
     team: Team | None = None
