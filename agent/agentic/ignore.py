@@ -12,6 +12,8 @@ from pathspec import GitIgnoreSpec
 from agentic.ports.workspace import MAX_FILE_BYTES
 from agentic.text import is_nameable
 
+RULES = ".gitignore"
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -32,10 +34,11 @@ def files(root: Path, folder: str = "") -> Iterator[tuple[str, os.DirEntry[str]]
         if file is not None:
             yield path, file
             continue
-        rules = (*outer, *rules_of(root, path))
+        lying = scan(root / path)
+        rules = (*outer, *rules_of(root, path)) if any(entry.name == RULES for entry in lying) else outer
         found = [
             (f"{path}{entry.name}/", None, rules) if is_folder(entry) else (f"{path}{entry.name}", entry, rules)
-            for entry in scan(root / path)
+            for entry in lying
             if not entry.is_symlink() and (is_folder(entry) or entry.is_file()) and not is_ignored(path, entry, rules)
         ]
         waiting += sorted(found, key=lambda item: item[0].rstrip("/").encode(), reverse=True)
@@ -73,7 +76,7 @@ def rules_above(root: Path, folder: str) -> tuple[Rules, ...]:
 
 def rules_of(root: Path, folder: str) -> tuple[Rules, ...]:
     """The rules that a folder adds. `x/**` means `x/*`, which unlike the first does not match `x` itself."""
-    text = _gitignore(root / folder / ".gitignore")
+    text = _gitignore(root / folder / RULES)
     lines = [line.rstrip("\r") for line in text.split("\n")]
     lines = [line[:-1] if line.endswith("/**") else line for line in lines if _is_rule(line)]
     return (Rules(len(folder), GitIgnoreSpec.from_lines(lines)),) if lines else ()

@@ -46,6 +46,7 @@ _QUERIES = {"tsx": "typescript"}
 _LANGUAGES = {suffix: language for language, suffixes in _SUFFIXES.items() for suffix in suffixes.split()}
 _DATA = frozenset({"json", "toml", "html", "css", MARKDOWN})
 
+UNREAD = "unread"
 _UNREAD = (
     *("comment", "html_comment", "line_comment", "block_comment", "js_comment", "string_content", "string_fragment"),
     *("string_literal_content", "interpreted_string_literal_content", "multiline_string_fragment", "heredoc_content"),
@@ -81,8 +82,8 @@ def grammar(language: str) -> Language | None:
 
 
 @cache
-def definitions(language: str) -> Query:
-    """The query for what a file defines: `queries/<language>.scm`.
+def query(language: str) -> Query:
+    """The query for what a file defines, `queries/<language>.scm`, and for comments and strings, as `unread`.
 
     A pattern captures a definition as its kind, its name as `name`, and, where the syntax does not nest it, the name
     of its container as `in`. `scope` is a container that is itself no definition.
@@ -90,16 +91,9 @@ def definitions(language: str) -> Query:
     from tree_sitter import Query
 
     file = resources.files("agentic.syntax") / "queries" / f"{_QUERIES.get(language, language)}.scm"
-    return Query(_loaded(language), file.read_text("utf-8"))
-
-
-@cache
-def unread(language: str) -> Query:
-    """The query for the comments and strings."""
-    from tree_sitter import Query
-
-    known = _kinds(language, named=True)
-    return Query(_loaded(language), "".join(f"({kind}) @unread\n" for kind in _UNREAD if kind in known))
+    known = _kinds(language, named=True) if has_references(language) else set[str]()
+    patterns = [file.read_text("utf-8"), *(f"({kind}) @{UNREAD}\n" for kind in _UNREAD if kind in known)]
+    return Query(_loaded(language), "".join(patterns))
 
 
 @cache

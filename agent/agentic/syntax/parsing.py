@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from agentic.syntax.languages import grammar, language_of
+from agentic.syntax.languages import grammar, language_of, query
 
 if TYPE_CHECKING:
-    from tree_sitter import Node, Query, Tree
+    from tree_sitter import Node, Tree
 
 MAX_BYTES = 256_000
 """A larger text is not parsed."""
@@ -20,6 +20,8 @@ _MAX_DEPTH = 500
 """Nor is one whose brackets or elements are nested deeper: the parsers' time grows with the square of the depth."""
 _MAX_OPEN = 1_000
 """How many matches a query may have under way, which bounds what deep nesting costs."""
+Matches: TypeAlias = "list[dict[str, list[Node]]]"
+"""What a query has found: the nodes of each capture, match by match."""
 _BRACKETS = re.compile(rb"[(\[{]|([)\]}])")
 _TAGS = re.compile(rb"<[^/!]|(</|/>)")
 _LONE_RETURN = re.compile(r"\r(?!\n)")
@@ -52,11 +54,12 @@ def parse(path: str, text: str) -> Parsed | None:
     return Parsed(path, language, data, Parser(loaded).parse(data))
 
 
-def matches(parsed: Parsed, query: Query) -> list[dict[str, list[Node]]]:
-    """What the query finds in the tree, as (capture: nodes)."""
+def matches(parsed: Parsed) -> Matches:
+    """What the language's query finds in the tree."""
     from tree_sitter import QueryCursor
 
-    return [captures for _, captures in QueryCursor(query, match_limit=_MAX_OPEN).matches(parsed.tree.root_node)]
+    cursor = QueryCursor(query(parsed.language), match_limit=_MAX_OPEN)
+    return [captures for _, captures in cursor.matches(parsed.tree.root_node)]
 
 
 def _is_deep(data: bytes, language: str) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from agentic.ports.code_index import Symbol
 from agentic.syntax.languages import MARKDOWN, language_of
-from agentic.syntax.parsing import parse
+from agentic.syntax.parsing import matches, parse
 from agentic.syntax.references import references_in
 from agentic.syntax.symbols import symbols, symbols_in
 
@@ -24,4 +24,7 @@ def read(path: str, text: str) -> Reading:
     if language_of(path) == MARKDOWN:
         return Reading(symbols(path, text), [])
     parsed = parse(path, text)
-    return Reading([], []) if parsed is None else Reading(symbols_in(parsed), references_in(parsed))
+    if parsed is None:
+        return Reading([], [])
+    found = matches(parsed)
+    return Reading(symbols_in(parsed, found), references_in(parsed, found))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from agentic.syntax.languages import has_references, keywords, language_of, unread
-from agentic.syntax.parsing import Parsed, matches, parse
+from agentic.syntax.languages import UNREAD, has_references, keywords, language_of
+from agentic.syntax.parsing import Matches, Parsed, matches, parse
 
 _WORD = re.compile(r"[^\W\d]\w+")
 
@@ -16,16 +16,16 @@ def references(path: str, text: str) -> list[str]:
     Words in comments and strings are none, nor are keywords. Data files (JSON, Markdown, ...) use no names.
     """
     parsed = parse(path, text) if has_references(language_of(path)) else None
-    return [] if parsed is None else references_in(parsed)
+    return [] if parsed is None else references_in(parsed, matches(parsed))
 
 
-def references_in(parsed: Parsed) -> list[str]:
-    """The same for a text that is parsed already."""
+def references_in(parsed: Parsed, found: Matches) -> list[str]:
+    """The same from the matches in a text that is parsed already."""
     if not has_references(parsed.language):
         return []
     pieces: list[bytes] = []
     start = 0
-    for begin, end in sorted(_unread(parsed)):
+    for begin, end in sorted(_unread(found)):
         pieces.append(parsed.data[start:begin])
         start = max(start, end)
     pieces.append(parsed.data[start:])
@@ -33,6 +33,5 @@ def references_in(parsed: Parsed) -> list[str]:
     return [word for word in _WORD.findall(b" ".join(pieces).decode(errors="replace")) if word not in ignored]
 
 
-def _unread(parsed: Parsed) -> list[tuple[int, int]]:
-    found = matches(parsed, unread(parsed.language))
-    return [(node.start_byte, node.end_byte) for captures in found for node in captures["unread"]]
+def _unread(found: Matches) -> list[tuple[int, int]]:
+    return [(node.start_byte, node.end_byte) for captures in found for node in captures.get(UNREAD, ())]

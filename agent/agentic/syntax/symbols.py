@@ -6,9 +6,9 @@ import re
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from agentic.ports.code_index import Symbol, SymbolKind
-from agentic.syntax.languages import MARKDOWN, definitions, language_of
+from agentic.syntax.languages import MARKDOWN, UNREAD, language_of
 from agentic.syntax.markdown import headings
-from agentic.syntax.parsing import Parsed, matches, parse
+from agentic.syntax.parsing import Matches, Parsed, matches, parse
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -43,30 +43,32 @@ def symbols(path: str, text: str) -> list[Symbol]:
     if language_of(path) == MARKDOWN:
         return headings(path, text)[:MAX_SYMBOLS]
     parsed = parse(path, text)
-    return [] if parsed is None else symbols_in(parsed)
+    return [] if parsed is None else symbols_in(parsed, matches(parsed))
 
 
-def symbols_in(parsed: Parsed) -> list[Symbol]:
-    """The same for a text that is parsed already."""
+def symbols_in(parsed: Parsed, found: Matches) -> list[Symbol]:
+    """The same from the matches in a text that is parsed already."""
     around: list[_Definition] = []
     seen: set[tuple[str, int]] = set()
-    found: list[Symbol] = []
-    for one in sorted(_definitions(parsed)):
+    defined: list[Symbol] = []
+    for one in sorted(_definitions(parsed, found)):
         while around and around[-1].minus_end > -one.start - 1:
             around.pop()
         outer = around[-1] if around else None
         container = one.container or (outer.name if outer else "")
         if one.kind != "scope" and (one.name, one.start) not in seen:
             seen.add((one.name, one.start))
-            found.append(Symbol(one.name, _kind(one, outer), parsed.path, *one.lines, container))
+            defined.append(Symbol(one.name, _kind(one, outer), parsed.path, *one.lines, container))
         if one.kind in _HOLDS:
             around.append(one)
-    return _without_repeats(found)[:MAX_SYMBOLS]
+    return _without_repeats(defined)[:MAX_SYMBOLS]
 
 
-def _definitions(parsed: Parsed) -> list[_Definition]:
+def _definitions(parsed: Parsed, matched: Matches) -> list[_Definition]:
     found: list[_Definition] = []
-    for captures in matches(parsed, definitions(parsed.language)):
+    for captures in matched:
+        if UNREAD in captures:
+            continue
         names, kind = captures.get("name"), next((kind for kind in captures if kind not in ("name", "in", "key")), "")
         if names and kind:
             node = captures[kind][0]

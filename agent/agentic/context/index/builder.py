@@ -10,9 +10,10 @@ from pathlib import Path
 from agentic.context.index.contents import read_contents
 from agentic.context.index.guarded import GuardedReader
 from agentic.context.index.links import link
-from agentic.context.index.places import RULES, Places
+from agentic.context.index.places import Places
 from agentic.context.index.watcher import Watcher
 from agentic.context.index.writer import Writer
+from agentic.ignore import RULES
 
 FLOOD = 1_000
 """More changes than these at once, and everything is compared anew when they are over."""
@@ -45,7 +46,6 @@ class Builder:
         self._committed = time.monotonic()
         self._total: int | None = None
         self._rescan_due = False
-        self._unlinked = True
         self._next_linking = self._next_rescan = 0.0
 
     @property
@@ -69,7 +69,7 @@ class Builder:
         now = time.monotonic()
         if self._rescan_due or (self.failure and now >= self._next_rescan):
             self._scan()
-        elif self._unlinked and now >= self._next_linking:
+        elif not self._writer.linked and now >= self._next_linking:
             self._link()
 
     def _scan(self) -> None:
@@ -77,7 +77,7 @@ class Builder:
         self._rescan_due = False
         self._places.reload_rules()
         known = self._writer.stamps()
-        changed: list[tuple[str, Path]] = []
+        changed: list[tuple[str, str]] = []
         self._total, total = None, 0
         for path, place, stamp in self._places.all():
             total += 1
@@ -101,7 +101,7 @@ class Builder:
             self._writer.mark_complete()
         self._tell()
 
-    def _index_all(self, files: Sequence[tuple[str, Path]]) -> None:
+    def _index_all(self, files: Sequence[tuple[str, str]]) -> None:
         for path, place in files:
             self._index(path, place)
             if time.monotonic() - self._committed > _COMMIT_SECONDS:
@@ -132,20 +132,19 @@ class Builder:
                     self._index(path, file)
             return
         for path in paths:
-            self._index(path, place)
+            self._index(path, str(place))
 
-    def _index(self, path: str, place: Path) -> None:
+    def _index(self, path: str, place: str) -> None:
         contents = read_contents(place)
         if contents is None:
             self._writer.remove(path)
         elif not self._writer.is_same(path, contents.stamp, contents.data):
             self._writer.put(path, contents.stamp, contents.data, contents.text, self._read(path, contents.text))
-        self._unlinked = True
 
     def _link(self) -> None:
         began = time.monotonic()
         link(self._connection)
-        self._unlinked = False
+        self._writer.mark_linked()
         self._next_linking = time.monotonic() + max(_RESCAN_SECONDS, _SHARE * (time.monotonic() - began))
 
     def _commit(self) -> None:

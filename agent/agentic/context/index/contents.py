@@ -28,7 +28,7 @@ class Contents:
         return "" if self.data is None else self.data.removeprefix(b"\xef\xbb\xbf").decode(errors="replace")
 
 
-def read_contents(place: Path) -> Contents | None:
+def read_contents(place: str | Path) -> Contents | None:
     """None for what is no regular file, is a link, or cannot be read."""
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:

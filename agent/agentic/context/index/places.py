@@ -10,8 +10,6 @@ from agentic.context.index.writer import Stamp
 from agentic.ignore import Ignored, files
 from agentic.text import is_nameable
 
-RULES = ".gitignore"
-
 
 class Places:
     """The files of the roots that are not ignored; what lies in `own`, the index's own folder, is none of them."""
@@ -30,12 +28,12 @@ class Places:
         """Read every `.gitignore` anew."""
         self._ignored = [Ignored(root) for _, root in self._roots]
 
-    def all(self) -> Iterator[tuple[str, Path, Stamp]]:
-        """Every file with its workspace path and its stamp."""
+    def all(self) -> Iterator[tuple[str, str, Stamp]]:
+        """Every file: its workspace path, its place, its stamp."""
         for index in range(len(self._roots)):
             yield from self._below(index, "")
 
-    def below(self, folder: Path) -> Iterator[tuple[str, Path, Stamp]]:
+    def below(self, folder: Path) -> Iterator[tuple[str, str, Stamp]]:
         """The same for the files below a folder; none when it is ignored or lies nowhere."""
         for index, inner in self._homes(folder):
             if not self._ignored[index](f"{inner}/"):
@@ -56,7 +54,7 @@ class Places:
                 if is_nameable(inner) and ".git" not in inner.split("/"):
                     yield index, inner
 
-    def _below(self, index: int, folder: str) -> Iterator[tuple[str, Path, Stamp]]:
+    def _below(self, index: int, folder: str) -> Iterator[tuple[str, str, Stamp]]:
         prefix, root = self._roots[index]
         own = f"{self._own.relative_to(root).as_posix()}/" if self._own.is_relative_to(root) else None
         for path, entry in files(root, folder):
@@ -66,4 +64,4 @@ class Places:
                 found = entry.stat(follow_symlinks=False)
             except OSError:
                 continue
-            yield prefix + path, Path(entry.path), Stamp(found.st_mtime_ns, found.st_size)
+            yield prefix + path, entry.path, Stamp(found.st_mtime_ns, found.st_size)

@@ -40,8 +40,10 @@ CREATE TABLE links (
     user INTEGER NOT NULL, definer INTEGER NOT NULL, names INTEGER NOT NULL, PRIMARY KEY (user, definer)
 ) WITHOUT ROWID;
 CREATE INDEX links_by_names ON links (names);
-CREATE TABLE state (next_row INTEGER NOT NULL, dead_rows INTEGER NOT NULL, complete INTEGER NOT NULL);
-INSERT INTO state VALUES (1, 0, 0);
+CREATE TABLE state (next_row INTEGER NOT NULL, dead_rows INTEGER NOT NULL, complete INTEGER NOT NULL,
+    linked INTEGER NOT NULL
+);
+INSERT INTO state VALUES (1, 0, 0, 0);
 """
 
 
@@ -101,6 +103,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 def _is_whole(connection: sqlite3.Connection) -> bool:
     """A look at every table; a full check would take longer than building anew what it saves."""
-    for table in ("files", "symbols", "uses", "links", "words"):
+    for table in ("files", "symbols", "uses", "links"):
         connection.execute(f"SELECT * FROM {table} LIMIT 1").fetchall()
+    connection.execute("SELECT rowid FROM words WHERE words MATCH 'the' LIMIT 1").fetchall()
     return connection.execute("SELECT count(*) FROM state").fetchone() == (1,)

@@ -37,11 +37,12 @@ class Writer:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
-        self._next, self._dead, complete = connection.execute("SELECT * FROM state").fetchone()
+        self._next, self._dead, complete, linked = connection.execute("SELECT * FROM state").fetchone()
         self.complete = bool(complete)
         """Whether the index has held all files once; what it then lacks are only late changes."""
+        self.linked = bool(linked)
+        """Whether the links are those of the files as they are."""
         self.count: int = connection.execute("SELECT count(*) FROM files").fetchone()[0]
-        self._symbols: list[tuple[object, ...]] = []
 
     @property
     def is_worn(self) -> bool:
@@ -82,6 +83,7 @@ class Writer:
             [(self._next + index, " ".join(words)) for index, words in enumerate(rows) if words],
         )
         self._next += len(rows)
+        self.linked = False
         self.count += number is None
         self._describe(cursor.lastrowid or 0, reading)
 
@@ -99,7 +101,8 @@ class Writer:
         """Let readers see what was written."""
         if self._db.in_transaction:
             self._db.execute(
-                "UPDATE state SET next_row = ?, dead_rows = ?, complete = ?", (self._next, self._dead, self.complete)
+                "UPDATE state SET next_row = ?, dead_rows = ?, complete = ?, linked = ?",
+                (self._next, self._dead, self.complete, self.linked),
             )
             self._db.execute("COMMIT")
 
@@ -107,6 +110,12 @@ class Writer:
         """All files are in it."""
         self._begin()
         self.complete = True
+        self.commit()
+
+    def mark_linked(self) -> None:
+        """The links are found."""
+        self._begin()
+        self.linked = True
         self.commit()
 
     def _begin(self) -> None:
@@ -119,6 +128,7 @@ class Writer:
         if found is None:
             return None
         self._dead += found[1]
+        self.linked = False
         for table, column in (("files", "id"), ("symbols", "file"), ("uses", "file"), ("links", "user")):
             self._db.execute(f"DELETE FROM {table} WHERE {column} = ?", (found[0],))
         return found[0]
