@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import memory, models, overhead, prefix_cache, prompt, reaction, start, stream
+from benchmarks import code_index, memory, models, overhead, prefix_cache, prompt, reaction, start, stream
 from benchmarks.report import Row, save, show
 
 GROUPS: dict[str, Callable[[], list[Row]]] = {
@@ -24,6 +24,7 @@ GROUPS: dict[str, Callable[[], list[Row]]] = {
     "cache": prefix_cache.measure,
     "prompt": prompt.measure,
     "memory": memory.measure,
+    "index": code_index.measure,
 }
 
 
