@@ -145,7 +145,9 @@ class PromptWindow:
         room = min(left, int(budget * compaction.FILES_ROOM))
         files = await helper.files(compaction.edited_paths(messages, _EDITS), room, count)
         shorter = compaction.rebuilt(messages, cut, summary, files)
-        shortened = shorten_longest(shorter, [count(one) for one in shorter], budget, count, ledger.before)
+        known = dict(zip(map(id, messages), counts, strict=True))
+        sizes = [known[id(one)] if id(one) in known else count(one) for one in shorter]
+        shortened = shorten_longest(shorter, sizes, budget, count, ledger.before)
         return shortened.messages if shortened.fits else None
 
     def _to_sum_up(self, ledger: Ledger, shrunk: Trimmed, cut: int, limit: int) -> Sequence[Message]:
