@@ -34,7 +34,15 @@ if TYPE_CHECKING:
     from agentic_server.terminal import TerminalView
     from agentic_server.terminal_asker import TerminalAsker
 
-ENDED_BY_LIMIT = ("max_iterations", "max_time", "max_tokens", "loop")
+ENDED_BY_LIMIT = (
+    "max_iterations",
+    "max_time",
+    "max_tokens",
+    "max_budget",
+    "loop",
+    "no_progress",
+    "context_exhausted",
+)
 UNREACHABLE, LIMIT, CANCELLED = 3, 4, 130
 
 

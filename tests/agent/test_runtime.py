@@ -501,3 +501,15 @@ async def test_a_budget_of_tokens_ends_the_turn() -> None:
     played = await Stage(FILES).play("Look", [Say(work()), *reads, Say("So far.")], limits=Limits(tokens=2_000))
     assert played.finished.stop_reason == "max_budget"
     assert played.finished.metrics.prompt_tokens <= 3_000
+
+
+async def test_rules_that_a_compaction_took_away_are_said_again() -> None:
+    files = {"sub/AGENTS.md": "Use tabs in here.", "sub/a.py": "x = 1\n", "a.py": "some words\n" * 800}
+    stage = Stage(files, window=8_192)
+    look = ("read_file", {"path": "sub/a.py"})
+    reads = [Say("", [("read_file", {"path": "a.py", "offset": first, "limit": 150})]) for first in range(1, 200, 20)]
+    played = await stage.play("Look", [Say(work(), [look]), *reads, Say("", [look]), Say("Done.")])
+    assert played.of(Compacted)
+    results = [event.text for event in played.of(ToolFinished)]
+    assert "Use tabs in here." in results[0]
+    assert "Use tabs in here." in results[-1]

@@ -36,6 +36,7 @@ async def make_room(turn: Turn, *, refused: bool = False) -> None:
     compacted = await turn.window.fit(turn.task.limits.answer_tokens, helper, refused=refused)
     if compacted is not None:
         turn.seen.update(helper.shown if compacted.by == "summary" else {})
+        turn.renew_rules()
         turn.emit(
             Compacted(
                 **turn.origin,

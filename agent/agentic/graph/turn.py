@@ -81,6 +81,10 @@ class Turn:
     """The phase that is open, and when it began."""
 
     def __post_init__(self) -> None:
+        self.renew_rules()
+
+    def renew_rules(self) -> None:
+        """What the conversation no longer holds of the rules is to be said again."""
         self.rules = Rules(self.ports.workspace, self.history.holds)
 
     @property
