@@ -41,7 +41,7 @@ def _broken(root: Node) -> Iterator[Node]:
         if not waiting:
             return
         node = waiting.pop()
-        inner = [child for child in node.children if child.has_error]
+        inner = [child for child in node.children if child.has_error or child.is_missing]
         if node.is_missing or (node.is_error and (node.parent is not None or not inner)):
             yield node
         else:
