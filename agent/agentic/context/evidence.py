@@ -86,11 +86,12 @@ async def _named(terms: Terms, workspace: Workspace) -> list[Hit]:
 
 async def _named_in_part(terms: Terms, workspace: Workspace) -> list[Hit]:
     """The same for file names and ends of paths, which takes a walk over the folders; only where there is one such."""
-    real: dict[str, str] = {}
+    real = dict.fromkeys(terms.paths, "")
     for path in terms.paths:
         ending = "/".join(_parts(path)[-2:])
-        found = await workspace.find(f"**/{ending}", 2) if ending else []
-        real[path] = found[0] if len(found) == 1 and not await _existing(path, workspace) else ""
+        if ending and not await _existing(path, workspace):
+            found = await workspace.find(f"**/{ending}", 2)
+            real[path] = found[0] if len(found) == 1 else ""
     return _of_paths(terms, real)
 
 
