@@ -13,7 +13,7 @@ from agentic.ports.team import Subtask
 from agentic.task import TeamRules
 
 MAX_NAME = 32
-"""Characters of a name at most, but for a number that tells it from others."""
+"""Characters of a name at most."""
 PRIORITIES = range(1, 10)
 
 _TAKEN = {"main", "user", "resolver"}
@@ -67,7 +67,8 @@ def _names(given: Iterable[str]) -> list[str]:
         slug = _slug(name) or f"part-{number}"
         unique, again = slug, 2
         while unique in names or unique in _TAKEN:
-            unique, again = f"{slug}-{again}", again + 1
+            end = f"-{again}"
+            unique, again = slug[: MAX_NAME - len(end)].rstrip("-") + end, again + 1
         names.append(unique)
     return names
 
