@@ -9,7 +9,7 @@ from benchmarks.editor import SERVE, Editor, folder
 from benchmarks.report import Row, median
 
 RUNS = 15
-HEAVY = ("openai", "langgraph", "rich")
+HEAVY = ("openai", "langgraph", "rich", "tree_sitter", "watchfiles", "pathspec", "sqlite3")
 BARE = "from pygls.lsp.server import LanguageServer; LanguageServer('bare', '0').start_io()"
 
 

@@ -76,6 +76,12 @@ HEAVY = (
     "tiktoken",
     "watchfiles",
     "tree_sitter",
+    "pathspec",
+    "sqlite3",
+    "agentic.context.history",
+    "agentic.disk.workspace",
+    "agentic.graph.turn",
+    "agentic.team.agent",
 )
 START_PATH = ("agentic_server.app", "agentic_server.settings", "agentic_server.protocol", "agentic.events")
 

@@ -12,8 +12,6 @@ from agentic.ports.store import RESUMABLE
 from agentic.task import new_id
 from agentic_server import protocol as wire
 from agentic_server.tasks import last_begun, task_of
-from agentic_server.transcript import transcript_of
-from agentic_server.undo import undo_turn
 
 if TYPE_CHECKING:
     from agentic_server.daemon import Daemon
@@ -101,12 +99,16 @@ async def sessions(daemon: Daemon, params: wire.SessionsParams) -> wire.Sessions
 
 async def transcript(daemon: Daemon, params: wire.SessionParams) -> wire.TranscriptResult:
     """Read a conversation back, whole."""
+    from agentic_server.transcript import transcript_of
+
     info = await daemon.known_session(params.session_id)
     return await transcript_of(info, await (await daemon.store()).messages(info.id), daemon.model)
 
 
 async def undo_task(daemon: Daemon, params: wire.UndoTaskParams) -> wire.UndoTaskResult:
     """Take back the edits of a turn."""
+    from agentic_server.undo import undo_turn
+
     await daemon.known_session(params.session_id)
     if daemon.running(params.session_id):
         raise AgenticError("The session's turn is still running.", "Cancel it first.")

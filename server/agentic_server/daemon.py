@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,23 +15,13 @@ from typing import TYPE_CHECKING
 import msgspec
 from lsprotocol import types
 
-from agentic.disk.journal import Journal
-from agentic.disk.private_folder import remove_leftovers_meanwhile
-from agentic.disk.workspace import DiskWorkspace
 from agentic.events import MAIN, Answered, Event, TurnFinished
-from agentic.ports.code_index import CodeIndex, NoIndex
 from agentic.ports.store import LoggedEvent, SessionInfo
-from agentic.safety.paths import Roots
 from agentic.task import Task, new_id, title_of
 from agentic_server import protocol
-from agentic_server.documents import Documents
-from agentic_server.editor_asker import EditorAsker
-from agentic_server.editor_client import LspEditorClient
-from agentic_server.editor_workspace import EditorWorkspace
 from agentic_server.from_lsp import path_of
 from agentic_server.hardened import ClientError, HardenedServer, current_command
 from agentic_server.progress import Progress
-from agentic_server.review import Reviews
 from agentic_server.sessions import ActiveTurn, Sessions
 from agentic_server.settings import Settings, Source, from_editor, load_all
 
@@ -40,29 +29,13 @@ if TYPE_CHECKING:
     from agentic.llm.pool import Pool
     from agentic.runtime import Ports
     from agentic.store.sqlite import SqliteStore
+    from agentic_server.editor import Editor
+    from agentic_server.review import Reviews
 
 log = logging.getLogger(__name__)
 
 CLIENT_SECONDS = 2.0
 """How long a request that needs no person may stay unanswered by the client."""
-
-
-@dataclass(frozen=True, slots=True)
-class Editor:
-    """The editor as the agent's workspace and as the one who answers."""
-
-    roots: Roots
-    documents: Documents
-    disk: DiskWorkspace
-    workspace: EditorWorkspace
-    reviews: Reviews
-    asker: EditorAsker
-    index: CodeIndex
-
-    async def close(self) -> None:
-        """Kill the commands that run, and stop watching the files."""
-        await self.disk.close()
-        await self.index.aclose()
 
 
 class Daemon:
@@ -87,15 +60,9 @@ class Daemon:
     @cached_property
     def editor(self) -> Editor:
         """Made with the first task: then the workspace folders are known."""
-        roots = Roots(self._folders())
-        client = LspEditorClient(self.server)
-        reviews = Reviews(client, roots)
-        disk = DiskWorkspace(roots)
-        remove_leftovers_meanwhile()
-        closed = self._settings.closed_files if self._settings else "auto"
-        workspace = EditorWorkspace(disk, roots, client, closed, reviews)
-        index = self._settings.code_index(roots) if self._settings else NoIndex()
-        return Editor(roots, self.server.documents, disk, workspace, reviews, EditorAsker(client, reviews), index)
+        from agentic_server.editor import open_editor
+
+        return open_editor(self.server, self._folders(), self._settings)
 
     async def refresh_editor(self) -> None:
         """Take up changed workspace folders and settings, unless a turn still works with the old ones."""
@@ -251,8 +218,7 @@ class Daemon:
         if self._model is None:
             self._model = model_of(await self.settings())
         store = await self.store()
-        workspace = self.editor.workspace.for_turn(Journal(store, task.session, task.turn))
-        return Ports(self._model, workspace, self.editor.asker, store, self.editor.index)
+        return Ports(self._model, self.editor.for_turn(store, task), self.editor.asker, store, self.editor.index)
 
     def _retire_model(self) -> None:
         if self._model is not None:
