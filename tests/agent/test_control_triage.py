@@ -56,6 +56,25 @@ def test_text_without_a_classification_comes_out_whole(text: str, places: list[i
     assert shown == text
 
 
+def test_an_answer_that_comes_in_one_piece_is_parted_too_however_long_it_is() -> None:
+    assert feed([json.dumps(LINE) + "\n" + "word " * MAX_LINE]) == (FOUND, "word " * MAX_LINE)
+
+
+@pytest.mark.parametrize("value", ["[" * 1_500 + "]" * 1_500, "9" * 4_400])
+def test_what_cannot_be_read_is_text(value: str) -> None:
+    text = f'{{"route": "work", "confidence": {value}}}'
+    assert feed([text]) == (None, text)
+
+
+@pytest.mark.parametrize(
+    ("confidence", "taken"), [("9" * 400, 1.0), ("-" + "9" * 400, 0.0), ("NaN", 0.5), ("1e999", 1)]
+)
+def test_numbers_that_are_no_share_are_brought_into_range(confidence: str, taken: float) -> None:
+    found, _ = feed([f'{{"route": "work", "confidence": {confidence}}}'])
+    assert found is not None
+    assert found.confidence == taken
+
+
 @pytest.mark.parametrize("value", ['{"a": 1}', '{"route": "fly"}', '{"route": "work"', "[1]", "{" * (MAX_LINE + 1)])
 def test_other_json_is_text(value: str) -> None:
     assert feed([value]) == (None, value)

@@ -11,7 +11,7 @@ from typing import Any, Literal, cast, get_args
 from agentic.task import Domain, Overrides, Route
 
 MAX_LINE = 4_000
-"""A first line longer than this is no classification."""
+"""A beginning longer than this without a classification has none, however its pieces come."""
 
 _FENCE = re.compile(r"\s*`{3}(?:json)?\s*")
 _LINE_END = re.compile(r"[ \t]*[\r\n]*")
@@ -51,9 +51,9 @@ class Splitter:
         start = _json_start(self._buffer)
         if start is None:
             return ""
-        if start < 0 or len(self._buffer) > MAX_LINE:
+        if start >= 0 and "}" in text and self._parses(start):
             return self._settle()
-        return self._try_parse(start) if "}" in text else ""
+        return self._settle() if start < 0 or len(self._buffer) > MAX_LINE else ""
 
     def finish(self) -> str:
         """What is still held back when the answer ends."""
@@ -61,17 +61,18 @@ class Splitter:
             return self._end.sub("", self._buffer, count=1)
         return self._settle()
 
-    def _try_parse(self, start: int) -> str:
+    def _parses(self, start: int) -> bool:
+        """Whether the JSON is complete; if it is a classification, it is `found`."""
         try:
             value, end = json.JSONDecoder().raw_decode(self._buffer, start)
-        except ValueError:
-            return ""
-        self.found = parse(value)
+            self.found = parse(value)
+        except (ValueError, RecursionError):
+            return False
         if self.found is not None:
             self._end = _FENCE_END if "`" in self._buffer[:start] else _LINE_END
             self._buffer = self._buffer[end:]
             self._after_line = True
-        return self._settle()
+        return True
 
     def _settle(self) -> str:
         self._settled = True
@@ -131,9 +132,11 @@ def _json_start(buffer: str) -> int | None:
 
 
 def _unit(value: Any, default: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return default
-    return min(1.0, max(0.0, float(value)))
+    if isinstance(value, float) and math.isnan(value):
+        return default
+    return float(min(1, max(0, value)))
 
 
 _SCRIPTS = (("ko", r"[가-힣]"), ("ja", r"[ぁ-ヿ]"), ("zh", r"[一-鿿]"), ("ru", r"[а-яА-Я]"), ("ar", r"[؀-ۿ]"))
