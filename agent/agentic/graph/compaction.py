@@ -18,6 +18,7 @@ from agentic.events import (
     ToolCallDelta,
 )
 from agentic.graph.turn import Turn
+from agentic.ports.limit import within_limit
 from agentic.ports.model import Answer, Message, ModelRequest
 from agentic.text import split_lines
 from agentic.tools.lines import numbered
@@ -86,7 +87,7 @@ class _Help:
         return files_message(found)
 
     async def _stream(self, request: ModelRequest, answer: Answer) -> None:
-        async with aclosing(self._turn.ports.model.complete(request)) as stream:
+        async with aclosing(within_limit(self._turn.ports.model, request, answer)) as stream:
             async for event in stream:
                 answer.add(event)
                 if not isinstance(event, _UNSEEN):

@@ -74,14 +74,17 @@ async def triage(state: TurnState, turn: Turn) -> TurnState:
 
 
 async def reply(state: TurnState, turn: Turn) -> TurnState:
-    """The task needs no work: the answer stands already, or is asked for once. What the user said meanwhile goes on."""
+    """The task needs no work: the answer stands already, or is asked for once. What is no answer, and what the user
+    said meanwhile, goes on."""
     if not turn.summary:
         turn.history.add_user(load("answer"))
         with turn.phase("model"):
             answer = await ask(turn)
         state = _take(state, turn, answer, answer.text)
-        turn.drop_pending("The task needs no tools.")
-    turn.listening = not state["stop"] and bool(turn.inbox)
+    decision = control.decide(state, turn.task.limits)
+    if state["answered"] and isinstance(decision, Recover):
+        return _recover(state, turn, decision)
+    turn.listening = not state["stop"] and bool(turn.inbox or turn.pending)
     return {**state, "stop": state["stop"] or (None if turn.listening else "end_turn")}
 
 

@@ -24,6 +24,7 @@ from agentic.events import (
 from agentic.graph.compaction import make_room
 from agentic.graph.turn import Turn
 from agentic.items import View, origin_of
+from agentic.ports.limit import within_limit
 from agentic.ports.model import Answer, ModelRequest
 from agentic.tools.registry import tool_specs
 
@@ -58,7 +59,7 @@ async def _stream(turn: Turn, view: View, temperature: float | None, may_call: b
     room, held = await turn.window.room(turn.task.limits.answer_tokens), len(messages)
     request = ModelRequest(turn.origin, messages, tool_specs(), temperature, room, may_call)
     try:
-        async with aclosing(turn.ports.model.complete(request)) as stream:
+        async with aclosing(within_limit(turn.ports.model, request, answer)) as stream:
             async for event in stream:
                 answer.add(event)
                 for shown in view.show(event):
@@ -86,6 +87,7 @@ def _cut(turn: Turn, answer: Answer, started: ModelStarted) -> Answer:
     )
     turn.emit(finished)
     answer.add(finished)
+    turn.meter.count(answer)
     answer.calls.clear()
     answer.thoughts.clear()
     text = answer.text[:_KEPT]

@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import operator
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, TypedDict
 
 import msgspec
@@ -71,7 +71,7 @@ class GraphTeam:
         self._turn = turn
 
     async def delegate(self, call: str, subtasks: Sequence[Subtask]) -> Delegated:
-        turn = self._turn
+        turn, given = self._turn, [subtask.name for subtask in subtasks]
         subtasks = _renamed(turn, subtasks)
         delegation = Delegation(
             turn,
@@ -81,8 +81,8 @@ class GraphTeam:
         )
         beginning = TeamState(subtasks=[subtask.name for subtask in subtasks], finished=[])
         await build_team().ainvoke(beginning, context=delegation)
-        reports = [delegation.reports[subtask.name] for subtask in subtasks]
-        return Delegated(reports, delegation.joined.changes, delegation.joined.conflicts)
+        names = {subtask.name: name for subtask, name in zip(subtasks, given, strict=True)}
+        return _as_asked(delegation, names)
 
 
 @functools.cache
@@ -193,6 +193,16 @@ def _resolved(joined: Joined, changes: Sequence[Change]) -> Joined:
     after = {change.path: change.after for change in changes}
     left = [conflict for conflict in joined.conflicts if after.get(conflict.path) == before.get(conflict.path)]
     return Joined(tuple(changes), tuple(left))
+
+
+def _as_asked(delegation: Delegation, names: Mapping[str, str]) -> Delegated:
+    """What came of it, under the names that were given: who asks for the same again is seen to get the same again."""
+    reports = [replace(delegation.reports[name], name=given) for name, given in names.items()]
+    conflicts = [
+        replace(one, kept=names.get(one.kept, one.kept), left=names.get(one.left, one.left))
+        for one in delegation.joined.conflicts
+    ]
+    return Delegated(reports, delegation.joined.changes, conflicts)
 
 
 def _renamed(turn: Turn, subtasks: Sequence[Subtask]) -> list[Subtask]:

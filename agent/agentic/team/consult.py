@@ -30,6 +30,7 @@ from agentic.events import (
     TurnStarted,
 )
 from agentic.items import View
+from agentic.ports.limit import within_limit
 from agentic.ports.model import Answer, Message, Model, ModelRequest
 from agentic.task import Mode, StopReason
 from agentic.team.roles import Role
@@ -142,7 +143,7 @@ async def _ask(member: Member) -> str:
     began = time.monotonic()
     chamber.emit(PhaseStarted(**member.origin, phase="model"))
     try:
-        async with aclosing(chamber.model.complete(request)) as stream:
+        async with aclosing(within_limit(chamber.model, request, answer)) as stream:
             async for event in stream:
                 answer.add(event)
                 for shown in view.show(event):
