@@ -22,7 +22,7 @@ _FIRST_FILES = 200
 """So many files are indexed before all are found, that there is something to be searched."""
 _QUIET_SECONDS, _FLOOD_SECONDS = 0.5, 5.0
 _IDLE_SECONDS = 1.0
-_RESCAN_SECONDS = 5.0
+_RESCAN_SECONDS = 2.0
 _SHARE = 20
 """What is repeated (a rescan without a watcher, linking files) takes one part in so many of the time at most."""
 
@@ -45,6 +45,7 @@ class Builder:
         self._watcher = Watcher(places.folders)
         self._committed = time.monotonic()
         self._total: int | None = None
+        self._comparing = True
         self._rescan_due = False
         self._next_linking = self._next_rescan = 0.0
 
@@ -61,24 +62,16 @@ class Builder:
         """Begin to watch, and compare all files with the database."""
         self._tell()
         self._watcher.start()
-        self._scan()
+        self.scan()
 
-    def step(self) -> None:
-        """Wait for changes, a second at most, and take them up."""
-        self._take_up(self._watcher.changes(_IDLE_SECONDS))
-        now = time.monotonic()
-        if self._rescan_due or (self.failure and now >= self._next_rescan):
-            self._scan()
-        elif not self._writer.linked and now >= self._next_linking:
-            self._link()
-
-    def _scan(self) -> None:
+    def scan(self) -> None:
+        """Compare all files with the database, and read what has changed."""
         began = time.monotonic()
         self._rescan_due = False
         self._places.reload_rules()
         known = self._writer.stamps()
         changed: list[tuple[str, str]] = []
-        self._total, total = None, 0
+        self._comparing, self._total, total = True, None, 0
         for path, place, stamp in self._places.all():
             total += 1
             if known.pop(path, None) != stamp:
@@ -93,8 +86,17 @@ class Builder:
         self._finish()
         self._next_rescan = time.monotonic() + max(_RESCAN_SECONDS, _SHARE * (time.monotonic() - began))
 
+    def step(self) -> None:
+        """Wait for changes, a second at most, and take them up."""
+        self._take_up(self._watcher.changes(_IDLE_SECONDS))
+        now = time.monotonic()
+        if self._rescan_due or (self.failure and now >= self._next_rescan):
+            self.scan()
+        elif not self._writer.linked and now >= self._next_linking:
+            self._link()
+
     def _finish(self) -> None:
-        self._total = None
+        self._comparing = False
         if self._writer.complete:
             self._writer.commit()
         else:
@@ -153,5 +155,4 @@ class Builder:
         self._tell()
 
     def _tell(self) -> None:
-        total = self._writer.count if self._writer.complete and self._total is None else self._total
-        self._report(self._writer.count, total, self._writer.complete and self._total is None)
+        self._report(self._writer.count, self._total if self._comparing else self._writer.count, not self._comparing)

@@ -90,7 +90,7 @@ class Index:
         try:
             async with asyncio.timeout(SECONDS + _PATIENCE):
                 return await asyncio.get_running_loop().run_in_executor(self._thread, question)
-        except (sqlite3.Error, TimeoutError) as error:
+        except (sqlite3.Error, UnicodeEncodeError, TimeoutError) as error:
             log.info("The index does not answer: %s", error or "it takes too long")
             return []
 

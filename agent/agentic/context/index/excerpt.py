@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from agentic.context.index.words import words_of
@@ -18,7 +19,9 @@ def best_lines(lines: Sequence[str], weights: Mapping[str, float]) -> tuple[int,
 
     A word counts by its weight, once; standing there again adds a little.
     """
-    hits = [(index, weights.keys() & words_of(line[:_MAX_LINE])) for index, line in enumerate(lines)]
+    any_word = re.compile("|".join(map(re.escape, weights)))
+    told = [(index, line[:_MAX_LINE]) for index, line in enumerate(lines) if any_word.search(line[:_MAX_LINE].lower())]
+    hits = [(index, weights.keys() & words_of(line)) for index, line in told]
     hits = [(index, words) for index, words in hits if words]
     best: tuple[int, int, float] | None = None
     for start, (first, _) in enumerate(hits):

@@ -50,4 +50,4 @@ class GuardedReader:
 def _limit(seconds: float) -> None:
     """End the process after so much processor time; 0 for no limit. Where the system has no such timer: never."""
     with contextlib.suppress(AttributeError):
-        signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+        signal.setitimer(signal.ITIMER_PROF, seconds)

@@ -6,14 +6,14 @@ import math
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from agentic.context.index.contents import read_contents
 from agentic.context.index.excerpt import best_lines
 from agentic.context.index.schema import LINES_PER_PIECE, open_for_reading
-from agentic.context.index.words import query_words
+from agentic.context.index.words import query_words, words_of
 from agentic.ports.code_index import Found, Symbol
 from agentic.text import split_lines
 
@@ -22,7 +22,9 @@ SECONDS = 1.0
 _MAX_WORDS = 32
 _COMMON = 4_000
 """A word in more rows than this tells little, and only orders what other words have found."""
-_LOOKED_AT = 3
+_PART = 0.5
+"""What a part of an identifier is worth, for the whole."""
+_LOOKED_AT = 2
 """So many times as many places as are wanted are read and compared."""
 _STEPS = 20_000
 
@@ -53,12 +55,12 @@ class Queries:
     def text(self, words: Sequence[str], limit: int) -> list[Found]:
         """The port's `text`."""
         connection = self._open()
-        weights = dict(list(query_words(words).items())[:_MAX_WORDS])
-        if connection is None or not weights or limit <= 0:
+        wanted = dict(list(query_words(words).items())[:_MAX_WORDS])
+        if connection is None or not wanted or limit <= 0:
             return []
-        rows, weights = self._candidates(connection, weights)
+        rows, weights = _candidates(connection, wanted)
         best = sorted(rows, key=lambda row: (-rows[row], row))
-        places = self._places(connection, best, _LOOKED_AT * limit + 10)
+        places = _places(connection, best, _LOOKED_AT * limit + 10)
         found = self._read(places, weights)
         return sorted(found, key=lambda one: (-one.score, one.path, one.line))[:limit]
 
@@ -118,43 +120,6 @@ class Queries:
         self._deadline = time.monotonic() + SECONDS
         return self._connection
 
-    def _candidates(
-        self, connection: sqlite3.Connection, weights: dict[str, float]
-    ) -> tuple[dict[int, float], dict[str, float]]:
-        """The rows that hold telling words, scored, and each word's weight by how rare it is."""
-        everything = max(2, connection.execute("SELECT next_row FROM state").fetchone()[0])
-        scores: dict[int, float] = {}
-        common: list[str] = []
-        rare: dict[str, float] = {}
-        for word, weight in weights.items():
-            rows = _rows(connection, f'"{word}"', _COMMON + 1)
-            rare[word] = weight * math.log(1 + everything / (len(rows) + 1))
-            if len(rows) > _COMMON:
-                common.append(word)
-            else:
-                for row in rows:
-                    scores[row] = scores.get(row, 0.0) + rare[word]
-        if not scores and common:
-            for operator in (" AND ", " OR "):
-                rows = _rows(connection, operator.join(f'"{word}"' for word in common), _COMMON)
-                scores = dict.fromkeys(rows, 1.0)
-                if scores:
-                    break
-        return scores, rare
-
-    def _places(self, connection: sqlite3.Connection, rows: Iterable[int], limit: int) -> dict[_Place, None]:
-        """The places of the first rows that are not dead, in their order."""
-        found: dict[_Place, None] = {}
-        for row in rows:
-            file = connection.execute(
-                "SELECT path, first, rows FROM files WHERE first <= ? ORDER BY first DESC LIMIT 1", (row,)
-            ).fetchone()
-            if file and row < file[1] + file[2]:
-                found[_Place(file[0], (row - file[1] - 1) * LINES_PER_PIECE + 1 if row > file[1] else 0)] = None
-                if len(found) >= limit:
-                    break
-        return found
-
     def _read(self, places: Iterable[_Place], weights: dict[str, float]) -> list[Found]:
         """The best lines of each place as they are on disk now; a path counts for all the places in its file."""
         texts: dict[str, list[str]] = {}
@@ -164,7 +129,7 @@ class Queries:
             if time.monotonic() > self._deadline:
                 break
             if not line:
-                named[path] = sum(weights[word] for word in weights.keys() & set(query_words([path])))
+                named[path] = sum(weights[word] for word in weights.keys() & words_of(path))
             else:
                 if path not in texts:
                     texts[path] = self._lines(path)
@@ -184,6 +149,58 @@ class Queries:
                 contents = read_contents(root / path[len(prefix) :])
                 return split_lines(contents.text) if contents else []
         return []
+
+
+def _candidates(
+    connection: sqlite3.Connection, wanted: Mapping[str, tuple[str, ...]]
+) -> tuple[dict[int, float], dict[str, float]]:
+    """The rows that hold telling words, scored, and each word's weight by how rare it is."""
+    everything = max(2, connection.execute("SELECT next_row FROM state").fetchone()[0])
+    scores: dict[int, float] = {}
+    weights: dict[str, float] = {}
+    common: list[str] = []
+    for word, rows, share in _word_rows(connection, wanted):
+        weight = weights[word] = share * math.log(1 + everything / (len(rows) + 1))
+        if len(rows) > _COMMON:
+            common.append(word)
+        else:
+            for row in rows:
+                scores[row] = scores.get(row, 0.0) + weight
+    return scores or _common_rows(connection, common), weights
+
+
+def _word_rows(
+    connection: sqlite3.Connection, wanted: Mapping[str, tuple[str, ...]]
+) -> Iterator[tuple[str, list[int], float]]:
+    """(word, rows, share) of what stands somewhere: each word whole, else its parts for a smaller share."""
+    for word, parts in wanted.items():
+        if rows := _rows(connection, f'"{word}"', _COMMON + 1):
+            yield word, rows, 1.0
+        else:
+            found = ((part, _rows(connection, f'"{part}"', _COMMON + 1)) for part in parts if part not in wanted)
+            yield from ((part, rows, _PART) for part, rows in found if rows)
+
+
+def _common_rows(connection: sqlite3.Connection, words: Sequence[str]) -> dict[int, float]:
+    """The first rows that hold all of the words, or else any."""
+    for operator in (" AND ", " OR ") if words else ():
+        if rows := _rows(connection, operator.join(f'"{word}"' for word in words), _COMMON):
+            return dict.fromkeys(rows, 1.0)
+    return {}
+
+
+def _places(connection: sqlite3.Connection, rows: Iterable[int], limit: int) -> dict[_Place, None]:
+    """The places of the first rows that are not dead, in their order."""
+    found: dict[_Place, None] = {}
+    for row in rows:
+        file = connection.execute(
+            "SELECT path, first, rows FROM files WHERE first <= ? ORDER BY first DESC LIMIT 1", (row,)
+        ).fetchone()
+        if file and row < file[1] + file[2]:
+            found[_Place(file[0], (row - file[1] - 1) * LINES_PER_PIECE + 1 if row > file[1] else 0)] = None
+            if len(found) >= limit:
+                break
+    return found
 
 
 def _rows(connection: sqlite3.Connection, match: str, limit: int) -> list[int]:

@@ -16,7 +16,7 @@ _START_SECONDS = 10.0
 
 
 class Watcher:
-    """Watches in a thread of its own. `failure` tells why it does not, once it does not."""
+    """Watches in a thread of its own. `failure` tells why something may be missed, once it may."""
 
     def __init__(self, roots: Sequence[Path]) -> None:
         self._roots = roots
@@ -45,24 +45,32 @@ class Watcher:
             pass
 
     def _watch(self) -> None:
-        import watchfiles
-
         try:
-            batches = watchfiles.watch(
-                *self._roots,
-                watch_filter=None,
-                debounce=_GROUP_MS,
-                step=_STEP_MS,
-                rust_timeout=2 * _STEP_MS,
-                yield_on_timeout=True,
-                raise_interrupt=False,
-                ignore_permission_denied=True,
-            )
-            for batch in batches:
-                self._running.set()
-                if batch:
-                    self._changes.put({path for _, path in batch})
+            self._follow(ignore_permission_denied=False)
+        except PermissionError as error:
+            # The folders after the one that may not be read are not all watched, so this counts as a failure too.
+            self.failure = str(error)
+            with contextlib.suppress(OSError, RuntimeError):
+                self._follow(ignore_permission_denied=True)
         except (OSError, RuntimeError) as error:
             self.failure = str(error) or type(error).__name__
         finally:
             self._running.set()
+
+    def _follow(self, *, ignore_permission_denied: bool) -> None:
+        import watchfiles
+
+        batches = watchfiles.watch(
+            *self._roots,
+            watch_filter=None,
+            debounce=_GROUP_MS,
+            step=_STEP_MS,
+            rust_timeout=2 * _STEP_MS,
+            yield_on_timeout=True,
+            raise_interrupt=False,
+            ignore_permission_denied=ignore_permission_denied,
+        )
+        for batch in batches:
+            self._running.set()
+            if batch:
+                self._changes.put({path for _, path in batch})

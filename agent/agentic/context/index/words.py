@@ -19,7 +19,8 @@ def words_of(text: str) -> set[str]:
     """The words of a text, in small letters: `getUserName` is `getusername`, `get`, `user` and `name`."""
     found: set[str] = set()
     for run in set(_RUN.findall(text)):
-        found.update(_known.get(run) or words_in(run))
+        words = _known.get(run)
+        found.update(words_in(run) if words is None else words)
     return found
 
 
@@ -31,14 +32,10 @@ def words_in(run: str) -> tuple[str, ...]:
     return words
 
 
-def query_words(texts: Iterable[str]) -> dict[str, float]:
-    """What to look for, with weights: a part of an identifier says less than the whole."""
-    weights: dict[str, float] = {}
-    for text in texts:
-        for run in _RUN.findall(text):
-            for index, word in enumerate(words_in(run)):
-                weights[word] = max(weights.get(word, 0.0), 0.3 if index else 1.0)
-    return weights
+def query_words(texts: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """What to look for: whole words, each with the parts that may stand for it where it stands nowhere."""
+    found = [words_in(run) for text in texts for run in _RUN.findall(text)]
+    return {words[0]: words[1:] for words in found if words}
 
 
 def _split(run: str) -> Iterable[str]:

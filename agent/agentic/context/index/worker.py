@@ -23,6 +23,8 @@ from agentic.context.index.places import Places
 from agentic.context.index.schema import open_for_reading, open_for_writing, throw_away
 
 _NICE = 10
+_MAX_MEMORY = 2_000_000_000
+"""Bytes of address space: a parser that takes more ends the process, and the file is spared by the next."""
 _FOLLOW_SECONDS = 1.0
 _ATTEMPTS = 3
 """How often a database that turns out to be damaged is built anew."""
@@ -34,8 +36,7 @@ def main() -> None:
         return
     request = json.loads(line)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    with contextlib.suppress(OSError, AttributeError):
-        os.nice(_NICE)
+    _be_modest()
     database = Path(request["database"])
     places = Places([(prefix, Path(folder)) for prefix, folder in request["roots"]], database.parent)
     Worker(database, places).run()
@@ -104,6 +105,16 @@ class Worker:
                 sys.stdout.flush()
             except OSError:
                 os._exit(0)
+
+
+def _be_modest() -> None:
+    """Leave the processor to others, and do not take the machine's memory for one file, where the system allows it."""
+    with contextlib.suppress(OSError, AttributeError):
+        os.nice(_NICE)
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (_MAX_MEMORY, _MAX_MEMORY))
 
 
 def _end_with_parent() -> None:
