@@ -170,5 +170,12 @@ async def test_a_new_file_is_created_once_accepted() -> None:
     bench = Bench({}, ["reject", "accept"])
     assert (await bench.call("write_file", {"path": "new.txt", "content": "hi\n"})).code == "rejected"
     assert bench.workspace.files == {}
-    assert (await bench.call("write_file", {"path": "new.txt", "content": "hi\n"})).text == "Created new.txt.\n1\thi"
+    assert (await bench.call("write_file", {"path": "new.txt", "content": "hi\n"})).text == "Created new.txt."
     assert bench.workspace.files == {"new.txt": "hi\n"}
+
+
+async def test_a_new_file_that_the_user_amended_is_shown() -> None:
+    bench = Bench({}, asker=Judge("amend", amended="bye\n"))
+    result = await bench.call("write_file", {"path": "new.txt", "content": "hi\n"})
+    assert result.text.startswith("Created new.txt.")
+    assert result.text.endswith("1\tbye")

@@ -166,8 +166,15 @@ def _report(reviewed: _Reviewed, applied: Applied) -> str:
     if not applied.saved:
         lines.append("It stands in the editor, unsaved; before a command runs, the user is asked to save.")
     lines += _verdict_lines(reviewed)
-    lines.append(excerpt(applied.text, _places(change, applied.text)))
+    if not _as_written(reviewed, applied):
+        lines.append(excerpt(applied.text, _places(change, applied.text)))
     return "\n".join(lines)
+
+
+def _as_written(reviewed: _Reviewed, applied: Applied) -> bool:
+    """Whether the file is a new one with the very text of the call, which the model need not be shown again."""
+    change = reviewed.change
+    return change.creates and applied.text == change.after and "amend" not in reviewed.hunks.values()
 
 
 def _verdict_lines(reviewed: _Reviewed) -> list[str]:
