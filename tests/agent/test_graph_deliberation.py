@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from support.agents import ScriptedAgents
 from support.grammar import check
 from support.runs import reply, work
@@ -117,3 +118,34 @@ async def test_a_rejected_patch_is_told_to_the_model() -> None:
     await stage.play("/best 2 Mend add.", "ask", ["allow_once", "allow_once", "reject"])
     assert stage.workspace.files == FILES
     assert "not applied" in stage.model.requests[-1].messages[-1]["content"]
+
+
+async def test_a_council_knows_what_was_looked_up_and_from_where() -> None:
+    scripts = {name: member(name, other) for name, other in (ROLES, reversed(ROLES))}
+    looking = Say(work(""), calls=[("read_file", {"path": "calc.py"}), ("update_plan", {"steps": [{"text": "Look"}]})])
+    stage = Stage({"main": [looking, Say("Done.")], **scripts})
+    await stage.play("/council How should add be tested?")
+    question = stage.model.agents["tester"].requests[0].messages[1]["content"]
+    assert 'read_file {"path": "calc.py"}\n1\tdef add(a, b):' in question
+    assert question.count("How should add be tested?") == 1
+    assert "Plan updated" not in question
+    assert "[agentic]" not in question
+
+
+@pytest.mark.parametrize("command", ["/best 2", "/council"])
+async def test_nothing_is_changed_before_other_agents_have_deliberated(command: str) -> None:
+    members = {name: member(name, other) for name, other in (ROLES, reversed(ROLES))}
+    candidates = {"candidate-1": candidate("a + b"), "candidate-2": candidate("b + a")}
+    edit = ("edit_file", {"path": "calc.py", "old": "a - b", "new": "a * b"})
+    hasty = Say(work(""), calls=[edit, ("read_file", {"path": "calc.py"}), ("run_command", {"command": "rm calc.py"})])
+    stage = Stage(
+        {"main": [hasty, Say("Done.")], **members, **candidates}, {"pytest -q": (0, "1 passed"), "rm calc.py": (0, "")}
+    )
+    await stage.play(f"{command} Mend add.")
+    results = {
+        message["tool_call_id"]: message["content"]
+        for message in stage.model.requests[-1].messages
+        if message["role"] == "tool"
+    }
+    assert [text.startswith("Not run: ") for text in results.values()] == [True, True, False]
+    assert "a * b" not in stage.workspace.files["calc.py"]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import msgspec
 
+from agentic.context.marks import MARK
 from agentic.context.prompts import render
 from agentic.control.state import TurnState
 from agentic.events import PlanStep, PlanUpdated
-from agentic.graph.calls import tool_context
+from agentic.graph.calls import kind_of, tool_context
 from agentic.graph.meter import Meter
 from agentic.graph.turn import Turn
 from agentic.graph.worker import run_agent
@@ -28,6 +29,7 @@ from agentic.tools.questions import approve
 MAX_MATERIAL = 16_000
 """Characters of what has been found so far that a council is given."""
 _MAX_RESULT = 4_000
+_MAX_ARGUMENTS = 200
 _TOOL = "contest"
 """What the changes of a contest are bound to, where those of a call are bound to its tool."""
 
@@ -116,10 +118,19 @@ async def _allowed(turn: Turn, command: str) -> bool:
 
 
 def material(turn: Turn) -> str:
-    """What has been found before the council: the first message with its context, and the tools' results."""
-    said = [_line(message) for message in turn.history.for_server[1:] if message["role"] in ("user", "tool")]
-    return clip("\n\n".join(line for line in said if line), MAX_MATERIAL)
+    """What has been found before the council: the task's context, and what each of the calls gave."""
+    messages = turn.history.for_server[1:]
+    calls = {call["id"]: call["function"] for message in messages for call in message.get("tool_calls") or ()}
+    texts = [_found(message, calls, turn) for message in messages if message["role"] in ("user", "tool")]
+    return clip("\n\n".join(clip(text, _MAX_RESULT) for text in texts if text), MAX_MATERIAL)
 
 
-def _line(message: Message) -> str:
-    return clip(str(message.get("content") or ""), _MAX_RESULT)
+def _found(message: Message, calls: Mapping[str, Mapping[str, str]], turn: Turn) -> str:
+    """What a message tells a council, that hears the task itself as its question; empty for what is no finding."""
+    text = str(message.get("content") or "")
+    if message["role"] == "user":
+        return "" if text.startswith(MARK) else text.removeprefix(turn.task.text).strip()
+    call = calls.get(message["tool_call_id"])
+    if call is None or kind_of(call["name"]) == "think" or text.startswith("Not run: "):
+        return ""
+    return f"{call['name']} {clip(call['arguments'], _MAX_ARGUMENTS)}\n{text}"

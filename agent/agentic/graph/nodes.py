@@ -23,7 +23,7 @@ from agentic.events import (
     RecoveryTried,
     Steered,
 )
-from agentic.graph.calls import run_calls, spent
+from agentic.graph.calls import kind_of, run_calls, spent
 from agentic.graph.opening import open_task
 from agentic.graph.streaming import REPEATING, TriageView, ask
 from agentic.graph.turn import Turn, TurnEnded
@@ -60,6 +60,8 @@ def node(work: Work) -> Node:
 async def triage(state: TurnState, turn: Turn) -> TurnState:
     """One request says what the task is, and already answers a greeting or calls the first tool."""
     await open_task(turn)
+    if turn.task.deliberate:
+        turn.history.add_user(load("contest_first" if turn.task.deliberate == "patch" else "council_first"))
     with turn.phase("triage"):
         view = TriageView(lambda found: _classified(turn, override(found, turn.task.overrides)))
         answer = await ask(turn, view)
@@ -99,6 +101,8 @@ async def plan(state: TurnState, turn: Turn) -> TurnState:
     if control.meant_to_call(state) and isinstance(decision, Recover):
         state = _recover(state, turn, decision)
     elif stations and turn.pending:
+        if stations[0] == "deliberate":
+            _hold_back(turn)
         with turn.phase("tools"):
             state = await run_calls(state, turn)
     elif not turn.pending and not stations:
@@ -175,6 +179,16 @@ async def finish(state: TurnState, *, runtime: Runtime[Turn]) -> TurnState:
     turn.drop_pending("Not run: the turn is over.")
     turn.summary = turn.summary or f"Stopped: {reason}."
     return state
+
+
+_LOOKING = {"read", "search", "fetch", "think"}
+
+
+def _hold_back(turn: Turn) -> None:
+    """Calls that may change something are not run before it is settled how the task is done, or by which patch."""
+    turn.pending.sort(key=lambda call: kind_of(call.name) not in _LOOKING)
+    looking = sum(kind_of(call.name) in _LOOKING for call in turn.pending)
+    turn.drop_pending("Not run: first other agents deliberate on this task. You are told what came of it.", looking)
 
 
 def _classified(turn: Turn, found: Classification) -> Classified:
