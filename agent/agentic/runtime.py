@@ -68,9 +68,11 @@ class Run:
     async def _play(self) -> AsyncGenerator[Event]:
         task, turn = self.task, self._turn
         stop: StopReason = "error"
+        failure = await self._open_session()
+        yield TurnStarted(**turn.origin, text=task.text, mode=task.mode)
         try:
-            await turn.ports.store.open_session(task.session, title_of(task.text), list(turn.ports.workspace.roots))
-            yield TurnStarted(**turn.origin, text=task.text, mode=task.mode)
+            if failure is not None:
+                raise failure
             if self._resume:
                 await settle_interrupted(turn.ports.store, turn.ports.workspace, task.session)
             async with turn.bounded():
@@ -96,6 +98,15 @@ class Run:
             turn.summary = f"A defect of Agentic ended the turn: {type(error).__name__}: {error}"
             yield ErrorRaised(**turn.origin, code="internal", message=turn.summary, hint="The log has the details.")
         yield turn.finished(stop)
+
+    async def _open_session(self) -> StoreError | None:
+        """Make the session known before its first event; what came in the way is said after that."""
+        try:
+            roots = list(self._turn.ports.workspace.roots)
+            await self._turn.ports.store.open_session(self.task.session, title_of(self.task.text), roots)
+        except StoreError as error:
+            return error
+        return None
 
     async def _graph_events(self) -> AsyncGenerator[Event]:
         """What the nodes emit. LangGraph's own stream takes a token through five rounds of the event loop, this one."""
