@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from agentic.context.index.contents import read_contents
 from agentic.context.index.guarded import GuardedReader
-from agentic.context.index.links import link
+from agentic.context.index.links import link_all
 from agentic.context.index.places import Places
 from agentic.context.index.watcher import Watcher
 from agentic.context.index.writer import Writer
@@ -24,7 +24,7 @@ _QUIET_SECONDS, _FLOOD_SECONDS = 0.5, 5.0
 _IDLE_SECONDS = 1.0
 _RESCAN_SECONDS = 2.0
 _SHARE = 20
-"""What is repeated (a rescan without a watcher, linking files) takes one part in so many of the time at most."""
+"""Rescans without a watcher take one part in so many of the time at most."""
 
 Report = Callable[[int, int | None, bool], None]
 """Takes how many files are indexed, how many there are, and whether that is all."""
@@ -47,7 +47,8 @@ class Builder:
         self._total: int | None = None
         self._comparing = True
         self._rescan_due = False
-        self._next_linking = self._next_rescan = 0.0
+        self._linking: Iterator[None] | None = None
+        self._next_rescan = 0.0
 
     @property
     def failure(self) -> str:
@@ -82,18 +83,27 @@ class Builder:
             self._writer.remove(path)
         self._total = total
         self._tell()
+        if len(changed) > FLOOD:
+            self._writer.mark_linked(False)
+            self._linking = None
         self._index_all(changed)
         self._finish()
         self._next_rescan = time.monotonic() + max(_RESCAN_SECONDS, _SHARE * (time.monotonic() - began))
 
     def step(self) -> None:
         """Wait for changes, a second at most, and take them up."""
-        self._take_up(self._watcher.changes(_IDLE_SECONDS))
-        now = time.monotonic()
-        if self._rescan_due or (self.failure and now >= self._next_rescan):
+        self._take_up(self._watcher.changes(_IDLE_SECONDS if self._writer.linked else 0))
+        if self._rescan_due or (self.failure and time.monotonic() >= self._next_rescan):
             self.scan()
-        elif not self._writer.linked and now >= self._next_linking:
-            self._link()
+        elif not self._writer.linked:
+            self.link_some()
+
+    def link_some(self) -> None:
+        """Link some of the files, where all are to be linked."""
+        self._linking = self._linking or link_all(self._connection)
+        if next(self._linking, self) is self:
+            self._writer.mark_linked(True)
+            self._linking = None
 
     def _finish(self) -> None:
         self._comparing = False
@@ -142,12 +152,6 @@ class Builder:
             self._writer.remove(path)
         elif not self._writer.is_same(path, contents.stamp, contents.data):
             self._writer.put(path, contents.stamp, contents.data, contents.text, self._read(path, contents.text))
-
-    def _link(self) -> None:
-        began = time.monotonic()
-        link(self._connection)
-        self._writer.mark_linked()
-        self._next_linking = time.monotonic() + max(_RESCAN_SECONDS, _SHARE * (time.monotonic() - began))
 
     def _commit(self) -> None:
         self._writer.commit()

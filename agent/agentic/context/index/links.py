@@ -3,26 +3,68 @@
 from __future__ import annotations
 
 import sqlite3
+import zlib
 from array import array
 from bisect import bisect_left
 from collections import Counter
-
-from agentic.context.index.writer import MIN_NAME, name_hash
+from collections.abc import Iterable, Iterator
 
 MAX_DEFINERS = 4
 """A name that more files define links none of them."""
+_MIN_NAME = 4
+"""Shorter names link none either: everybody uses them."""
 _LINKS_PER_FILE = 8
+_FILES_AT_ONCE = 500
 _FILES_BITS = 32
+_DEFINED_HERE = """SELECT DISTINCT file FROM symbols
+    WHERE name = ?1 AND name = ?1 COLLATE BINARY AND kind NOT IN ('heading', 'other') LIMIT ?2"""
 
 
-class Definers:
+def telling_names(names: Iterable[str]) -> set[str]:
+    """The names that can link files."""
+    return {name for name in names if len(name) >= _MIN_NAME}
+
+
+def pack(names: Iterable[str]) -> array[int]:
+    """Names as 32 bits each: what a file uses is kept so."""
+    return array("I", sorted(map(_hash, names)))
+
+
+def link_file(connection: sqlite3.Connection, number: int, names: Iterable[str]) -> None:
+    """Link one file that uses these names, within the transaction that is open."""
+    counted: Counter[int] = Counter()
+    for name in names:
+        found = connection.execute(_DEFINED_HERE, (name, MAX_DEFINERS + 1)).fetchall()
+        if len(found) <= MAX_DEFINERS:
+            counted.update(file for (file,) in found)
+    connection.executemany("INSERT OR REPLACE INTO links VALUES (?, ?, ?)", _best(number, counted))
+
+
+def link_all(connection: sqlite3.Connection) -> Iterator[None]:
+    """Link all files, some hundred for each step; the first step takes seconds where there are a million definitions.
+
+    :raises sqlite3.Error: when the database is damaged or the disk full.
+    """
+    definers = _Definers(connection)
+    numbers = [number for (number,) in connection.execute("SELECT file FROM uses")]
+    for start in range(0, len(numbers), _FILES_AT_ONCE):
+        rows: list[tuple[int, int, int]] = []
+        for number in numbers[start : start + _FILES_AT_ONCE]:
+            rows += _links_of(connection, definers, number)
+        connection.execute("BEGIN IMMEDIATE")
+        connection.executemany("INSERT OR REPLACE INTO links VALUES (?, ?, ?)", rows)
+        connection.execute("COMMIT")
+        yield
+
+
+class _Definers:
     """Which files define a name; 8 bytes for each definition."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         names = connection.execute(
             "SELECT DISTINCT name COLLATE BINARY, file FROM symbols WHERE kind != 'heading' AND kind != 'other'"
         )
-        pairs = (name_hash(name) << _FILES_BITS | file for name, file in names if len(name) >= MIN_NAME)
+        pairs = (_hash(name) << _FILES_BITS | file for name, file in names if len(name) >= _MIN_NAME)
         self._pairs = array("Q", sorted(array("Q", pairs)))
 
     def of(self, name: int) -> list[int]:
@@ -36,26 +78,18 @@ class Definers:
         return found if len(found) <= MAX_DEFINERS else []
 
 
-def link(connection: sqlite3.Connection, files: list[int] | None = None) -> None:
-    """Find the links of some files, or of all. Blocking, some seconds for 100,000 files.
-
-    :raises sqlite3.Error: when the database is damaged or the disk full.
-    """
-    definers = Definers(connection)
-    wanted = [number for (number,) in connection.execute("SELECT file FROM uses")] if files is None else files
-    for start in range(0, len(wanted), 1_000):
-        rows: list[tuple[int, int, int]] = []
-        for number in wanted[start : start + 1_000]:
-            rows += _links_of(connection, definers, number)
-        connection.execute("BEGIN IMMEDIATE")
-        connection.executemany("INSERT OR REPLACE INTO links VALUES (?, ?, ?)", rows)
-        connection.execute("COMMIT")
-
-
-def _links_of(connection: sqlite3.Connection, definers: Definers, number: int) -> list[tuple[int, int, int]]:
+def _links_of(connection: sqlite3.Connection, definers: _Definers, number: int) -> list[tuple[int, int, int]]:
     row = connection.execute("SELECT names FROM uses WHERE file = ?", (number,)).fetchone()
     counted: Counter[int] = Counter()
     for name in array("I", row[0]) if row else ():
         counted.update(definers.of(name))
+    return _best(number, counted)
+
+
+def _best(number: int, counted: Counter[int]) -> list[tuple[int, int, int]]:
     del counted[number]
     return [(number, definer, names) for definer, names in counted.most_common(_LINKS_PER_FILE)]
+
+
+def _hash(name: str) -> int:
+    return zlib.crc32(name.encode(errors="surrogatepass"))

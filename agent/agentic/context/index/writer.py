@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-import zlib
-from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from agentic.context.index.links import link_file, pack, telling_names
 from agentic.context.index.schema import LINES_PER_PIECE
 from agentic.context.index.words import words_of
 from agentic.ports.code_index import Symbol
 from agentic.syntax.reading import Reading
 from agentic.text import split_lines
 
-MIN_NAME = 4
-"""Shorter names link no files: everybody uses them."""
 _MAX_PIECE = 200_000
 """Characters of a piece that are indexed; lines this long are data."""
 
@@ -41,7 +38,7 @@ class Writer:
         self.complete = bool(complete)
         """Whether the index has held all files once; what it then lacks are only late changes."""
         self.linked = bool(linked)
-        """Whether the links are those of the files as they are."""
+        """Whether all files are linked. Then a file that changes is linked at once, else all of them later."""
         self.count: int = connection.execute("SELECT count(*) FROM files").fetchone()[0]
 
     @property
@@ -83,7 +80,6 @@ class Writer:
             [(self._next + index, " ".join(words)) for index, words in enumerate(rows) if words],
         )
         self._next += len(rows)
-        self.linked = False
         self.count += number is None
         self._describe(cursor.lastrowid or 0, reading)
 
@@ -112,10 +108,10 @@ class Writer:
         self.complete = True
         self.commit()
 
-    def mark_linked(self) -> None:
-        """The links are found."""
+    def mark_linked(self, linked: bool) -> None:
+        """The links are found, or are to be found anew."""
         self._begin()
-        self.linked = True
+        self.linked = linked
         self.commit()
 
     def _begin(self) -> None:
@@ -128,7 +124,6 @@ class Writer:
         if found is None:
             return None
         self._dead += found[1]
-        self.linked = False
         for table, column in (("files", "id"), ("symbols", "file"), ("uses", "file"), ("links", "user")):
             self._db.execute(f"DELETE FROM {table} WHERE {column} = ?", (found[0],))
         return found[0]
@@ -139,14 +134,11 @@ class Writer:
                 "INSERT INTO symbols VALUES (?, ?, ?, ?, ?, ?, ?)",
                 [(number, position, *_columns(symbol)) for position, symbol in enumerate(reading.symbols)],
             )
-        names = {name for name in reading.references if len(name) >= MIN_NAME}
+        names = telling_names(reading.references)
         if names:
-            self._db.execute("INSERT INTO uses VALUES (?, ?)", (number, array("I", sorted(map(name_hash, names)))))
-
-
-def name_hash(name: str) -> int:
-    """A name as 32 bits: what a file uses is kept so."""
-    return zlib.crc32(name.encode(errors="surrogatepass"))
+            self._db.execute("INSERT INTO uses VALUES (?, ?)", (number, pack(names)))
+        if self.linked:
+            link_file(self._db, number, names)
 
 
 def _columns(symbol: Symbol) -> tuple[object, ...]:
