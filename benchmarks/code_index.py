@@ -1,8 +1,8 @@
 """The workspace index on a large tree: how fast it is built, answers, begins again and sees a change, beside ripgrep.
 
 The tree is generated: `AGENTIC_BENCH_FILES` files (100,000 unless it says otherwise) of about 40 lines in three
-languages, their words drawn by Zipf's law. Then, over this project's own code, how often what is offered and found
-holds the right file (`retrieval_tasks.jsonl`), and what a map of 2,000 files costs.
+languages, twenty in a folder, their words drawn by Zipf's law. Then, over this project's own code, how often what is
+offered and found holds the right file (`retrieval_tasks.jsonl`), and what a map of 2,000 files costs.
 """
 
 from __future__ import annotations
@@ -65,7 +65,9 @@ class Tree:
         letters = ["".join(pair) for pair in itertools.product("bdfgklmnprst", "aeiou")]
         self.words = ["".join(chance.choices(letters, k=chance.randint(2, 4))) for _ in range(20_000)]
         self.weights = list(itertools.accumulate(1 / (rank + 10) for rank in range(len(self.words))))
-        self.paths = [f"pkg{n % 211}/mod{n % 1009}/{self.words[n % 20_000]}_{n}.{ENDINGS[n % 3]}" for n in range(files)]
+        self.paths = [
+            f"pkg{n // 1000}/mod{n // 20 % 50}/{self.words[n % 20_000]}_{n}.{ENDINGS[n % 3]}" for n in range(files)
+        ]
         self.defined: list[str] = []
         for number, path in enumerate(self.paths):
             self.write(path, self._text(number, chance))
