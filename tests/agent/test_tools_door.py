@@ -43,6 +43,26 @@ def test_repairs_what_can_be_read_in_one_way(text: str, wanted: object) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ('{"subtasks": ["write a test"]}', [{"name": "write a test", "text": "write a test"}]),
+        ('{"subtasks": "[\\"a\\"]"}', [{"name": "a", "text": "a"}]),
+        (
+            '{"subtasks": [{"id": "web", "description": "Write it.", "dependencies": ["api"]}]}',
+            [{"name": "web", "text": "Write it.", "depends_on": ["api"]}],
+        ),
+    ],
+)
+def test_parts_are_read_as_they_are_meant(text: str, wanted: object) -> None:
+    assert repair(text, {"subtasks"}) == {"subtasks": wanted}
+
+
+async def test_a_plan_of_plain_texts_is_a_plan() -> None:
+    bench = Bench({})
+    assert (await bench.call("update_plan", '{"steps": ["Look", "Mend"]}')).code == ""
+
+
+@pytest.mark.parametrize(
     ("name", "arguments", "code", "words"),
     [
         ("nope", "{}", "unknown_tool", "read_file, list_files"),
@@ -62,6 +82,13 @@ def test_repairs_what_can_be_read_in_one_way(text: str, wanted: object) -> None:
         ("edit_file", '{"path": "a.txt", "old": "one"}', "bad_arguments", "one is missing"),
         ("edit_file", '{"path": "b.txt", "old": "one", "new": "x"}', "not_found", "no file b.txt"),
         ("edit_file", '{"path": "a.txt", "old": "nine", "new": "x"}', "not_found", "`old` is not in a.txt"),
+        (
+            "edit_file",
+            '{"path": "a.txt", "edits": [1]}',
+            "bad_arguments",
+            "edits (optional) (a list of objects with: old,",
+        ),
+        ("delegate", '{"subtasks": [{"name": "a"}]}', "bad_arguments", "with: name, text, depends_on (optional)"),
         ("write_file", '{"path": "a.txt", "content": "x"}', "stale", "Read it first"),
         ("run_command", '{"command": " "}', "bad_arguments", "empty"),
         ("run_command", '{"command": "```sh\\nls\\n```"}', "bad_arguments", "without the ```"),

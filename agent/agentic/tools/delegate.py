@@ -142,9 +142,9 @@ DELEGATE = Tool(
     name="delegate",
     kind="other",
     description=(
-        "Let other agents do 2 to 5 parts of a large task at the same time, each on a copy of the files; their joined"
-        " changes come back with a report. Only where parts touch different files; each text must be complete (goal,"
-        " files, interfaces, how to check): they know nothing else."
+        "Let other agents do 2 to 5 parts of a large task at once, each on a copy of the files; their joined changes"
+        " come back with a report. Parts touch different files. Each text is complete: goal, files, interfaces, how to"
+        " check. `depends_on`: parts whose files it needs."
     ),
     arguments=Delegate,
     run=run,

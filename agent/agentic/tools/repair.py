@@ -24,13 +24,18 @@ _ALIASES: dict[str, tuple[str, ...]] = {
     "pattern": ("query", "regex"),
     "glob": ("include",),
     "steps": ("plan",),
-    "text": ("step", "content", "description"),
+    "text": ("step", "content", "description", "task", "prompt", "goal"),
+    "name": ("id", "title"),
+    "depends_on": ("dependsOn", "dependencies"),
 }
 _WRAPPERS = ("arguments", "input", "args", "parameters")
 _NESTED: dict[str, frozenset[str]] = {
     "edits": frozenset({"old", "new", "replace_all"}),
     "steps": frozenset({"text", "status"}),
+    "subtasks": frozenset({"name", "text", "depends_on", "priority"}),
 }
+_PLAIN: dict[str, tuple[str, ...]] = {"steps": ("text",), "subtasks": ("text", "name")}
+"""What a plain text stands for where an object is taken."""
 
 
 def repair(text: str, fields: Collection[str]) -> dict[str, Any] | Refusal:
@@ -101,17 +106,20 @@ def _rename(values: dict[str, Any], fields: Collection[str]) -> dict[str, Any]:
         renamed["paths"] = [renamed["paths"]]
     for name, inner in _NESTED.items():
         if name in fields and name in renamed:
-            renamed[name] = _rename_items(renamed[name], inner)
+            renamed[name] = _rename_items(renamed[name], inner, _PLAIN.get(name, ()))
     return renamed
 
 
-def _rename_items(value: Any, fields: Collection[str]) -> Any:
-    """A list of objects, also where it came as JSON text or as its only item."""
+def _rename_items(value: Any, fields: Collection[str], plain: Collection[str]) -> Any:
+    """A list of objects, also where it came as JSON text, as its only item, or as texts that stand for objects."""
     decoded = _decoded(value) if isinstance(value, str) else value
     items: Any = [decoded] if isinstance(decoded, dict) else decoded
     if not isinstance(items, list):
         return value
-    return [
-        _rename(cast("dict[str, Any]", item), fields) if isinstance(item, dict) else item
-        for item in cast("list[Any]", items)
-    ]
+    return [_item(item, fields, plain) for item in cast("list[Any]", items)]
+
+
+def _item(item: Any, fields: Collection[str], plain: Collection[str]) -> Any:
+    if isinstance(item, str) and plain:
+        return dict.fromkeys(plain, item)
+    return _rename(cast("dict[str, Any]", item), fields) if isinstance(item, dict) else item

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
@@ -117,6 +117,16 @@ def _denied(tool: Tool[Any], context: ToolContext) -> Refusal:
 
 
 def _usage(tool: Tool[Any]) -> str:
-    fields = msgspec.structs.fields(tool.arguments)
-    names = ", ".join(f"{field.encode_name}{'' if field.required else ' (optional)'}" for field in fields)
-    return f"Send one JSON object with: {names}."
+    return f"Send one JSON object with: {_shape(tool.arguments)}."
+
+
+def _shape(struct: type[msgspec.Struct]) -> str:
+    """The names of an object's fields, and of those within where one is a list of objects."""
+    names: list[str] = []
+    for field in msgspec.structs.fields(struct):
+        inner = next(
+            (one for one in get_args(field.type) if isinstance(one, type) and issubclass(one, msgspec.Struct)), None
+        )
+        within = f" (a list of objects with: {_shape(inner)})" if inner else ""
+        names.append(f"{field.encode_name}{'' if field.required else ' (optional)'}{within}")
+    return ", ".join(names)
