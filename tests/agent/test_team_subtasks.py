@@ -143,6 +143,7 @@ def test_a_sub_agent_is_told_its_part_the_task_and_the_others() -> None:
     board = Board()
     text = subtask_text(TASK, WEB, board, [API])
     assert "You are web" in text
+    assert "You have 10 answers and 5 minutes in all" in text
     assert "<your_part>\nWrite web.js, which reads GET /items.\n</your_part>" in text
     assert "<whole_task>\nBuild a shop.\n</whole_task>" in text
     assert "- api: Write api.py with GET /items." in text

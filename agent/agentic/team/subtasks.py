@@ -28,6 +28,8 @@ def subtask_text(task: Task, subtask: Subtask, board: Board, others: Sequence[Su
         part=subtask.text,
         task=clip(task.text, MAX_TASK),
         others="\n".join(f"- {other.name}: {_line(other.text)}" for other in others) or "(nobody)",
+        iterations=str(task.team.iterations),
+        minutes=f"{task.team.seconds / 60:.2g}",
         board=f"\n<known_so_far>\n{known}\n</known_so_far>\n" if known else "",
     )
 
