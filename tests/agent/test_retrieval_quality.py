@@ -1,7 +1,7 @@
 """How often the file that a developer would open first is among the first five, over this project's own code.
 
-The tasks in `benchmarks/retrieval_tasks.jsonl` were written before the ranking was, but its points and stop
-words were then chosen with them, and with the talk, in view: this guards against getting worse. The floors are below what is
+The tasks in `benchmarks/retrieval_tasks.jsonl` were written before the ranking was, but its points and stop words were
+then chosen with them, and with the talk, in view: this guards against getting worse. The floors are below what is
 reached, so that a change of the code that is searched does not break them.
 """
 
