@@ -8,14 +8,16 @@ from array import array
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import groupby
 
 MAX_DEFINERS = 4
 """A name that more files define links none of them."""
 _MIN_NAME = 4
 """Shorter names link none either: everybody uses them."""
 _LINKS_PER_FILE = 8
-_FILES_AT_ONCE = 500
-_FILES_BITS = 32
+_FILES_AT_ONCE = 300
+_ROWS_AT_ONCE = 20_000
+_FILE_BITS = 32
 _DEFINED_HERE = """SELECT DISTINCT file FROM symbols
     WHERE name = ?1 AND name = ?1 COLLATE BINARY AND kind NOT IN ('heading', 'other') LIMIT ?2"""
 
@@ -41,40 +43,41 @@ def link_file(connection: sqlite3.Connection, number: int, names: Iterable[str])
 
 
 def link_all(connection: sqlite3.Connection) -> Iterator[None]:
-    """Link all files, some hundred for each step; the first step takes seconds where there are a million definitions.
+    """Link all files, some hundred for each step.
 
     :raises sqlite3.Error: when the database is damaged or the disk full.
     """
-    definers = _Definers(connection)
+    pairs = array("Q")
+    rows = connection.execute("SELECT name, file FROM symbols WHERE kind NOT IN ('heading', 'other')")
+    while some := rows.fetchmany(_ROWS_AT_ONCE):
+        pairs.extend(_hash(name) << _FILE_BITS | file for name, file in some if len(name) >= _MIN_NAME)
+        yield
+    definers = _Definers(pairs)
     numbers = [number for (number,) in connection.execute("SELECT file FROM uses")]
     for start in range(0, len(numbers), _FILES_AT_ONCE):
-        rows: list[tuple[int, int, int]] = []
+        links: list[tuple[int, int, int]] = []
         for number in numbers[start : start + _FILES_AT_ONCE]:
-            rows += _links_of(connection, definers, number)
+            links += _links_of(connection, definers, number)
         connection.execute("BEGIN IMMEDIATE")
-        connection.executemany("INSERT OR REPLACE INTO links VALUES (?, ?, ?)", rows)
+        connection.executemany("INSERT OR REPLACE INTO links VALUES (?, ?, ?)", links)
         connection.execute("COMMIT")
         yield
 
 
 class _Definers:
-    """Which files define a name; 8 bytes for each definition."""
+    """Which files define a name, from pairs of a name's hash and a file's number; 8 bytes for each."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        names = connection.execute(
-            "SELECT DISTINCT name COLLATE BINARY, file FROM symbols WHERE kind != 'heading' AND kind != 'other'"
-        )
-        pairs = (_hash(name) << _FILES_BITS | file for name, file in names if len(name) >= _MIN_NAME)
-        self._pairs = array("Q", sorted(array("Q", pairs)))
+    def __init__(self, pairs: array[int]) -> None:
+        self._pairs = array("Q", (pair for pair, _ in groupby(sorted(pairs))))
 
     def of(self, name: int) -> list[int]:
         """The files that define the name with this hash; none where there are too many."""
-        start = bisect_left(self._pairs, name << _FILES_BITS)
+        start = bisect_left(self._pairs, name << _FILE_BITS)
         found: list[int] = []
         for pair in self._pairs[start : start + MAX_DEFINERS + 1]:
-            if pair >> _FILES_BITS != name:
+            if pair >> _FILE_BITS != name:
                 return found
-            found.append(pair & 0xFFFFFFFF)
+            found.append(pair & (1 << _FILE_BITS) - 1)
         return found if len(found) <= MAX_DEFINERS else []
 
 

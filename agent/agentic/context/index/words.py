@@ -40,7 +40,7 @@ def query_words(texts: Iterable[str]) -> dict[str, tuple[str, ...]]:
 
 def _split(run: str) -> Iterable[str]:
     if not 2 <= len(run) <= MAX_WORD or (run.isdigit() and len(run) > 8):
-        return () if run.isascii() or len(run) > MAX_WORD else (run,)
+        return () if run.isascii() or len(run) > MAX_WORD else (run.lower(),)
     whole = run.lower()
     if run.isascii():
         parts = (part.lower() for part in _PART.findall(run) if len(part) > 1)
