@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentic.syntax import languages
+from agentic.syntax.apart import errors_apart
 from agentic.syntax.errors import MAX_ERRORS, errors
 from agentic.syntax.parsing import MAX_BYTES
 from agentic.syntax.reading import read
@@ -184,3 +185,26 @@ def test_every_language_has_its_grammar() -> None:
     known = {languages.language_of(path) for path in DEFINED} - {languages.MARKDOWN}
     assert len(known) == 18
     assert all(languages.grammar(language) for language in known)
+
+
+def test_a_process_of_its_own_says_the_same() -> None:
+    files = [
+        *BROKEN.items(),
+        ("a.unknown", "x"),
+        *((path, text) for path, (text, _) in DEFINED.items()),
+        ("a.js", "\ud800("),
+    ]
+    told = errors_apart(files)
+    assert [None if one is None else len(one) for one in told][len(BROKEN)] is None
+    for (path, text), found in zip(files, told, strict=True):
+        assert found == (errors(path, text) if languages.grammar(languages.language_of(path)) else None)
+    assert errors_apart([]) == []
+
+
+def test_a_text_that_keeps_the_parser_is_given_up() -> None:
+    """What comes before it is told."""
+    files = [("a.py", "def f(:\n"), ("b.py", "/*\n" * 20_000), ("c.py", "x = 1\n")]
+    first, endless, after = errors_apart(files, seconds=3)
+    assert first
+    assert endless is None
+    assert after is None

@@ -24,7 +24,12 @@ def errors(path: str, text: str) -> list[Problem]:
     macros or templates: an error that was there before an edit says little, a new one much.
     """
     parsed = parse(path, text)
-    if parsed is None or not parsed.tree.root_node.has_error:
+    return [] if parsed is None else errors_in(parsed)
+
+
+def errors_in(parsed: Parsed) -> list[Problem]:
+    """The same for a text that is parsed already."""
+    if not parsed.tree.root_node.has_error:
         return []
     found: list[Problem] = []
     for node in _broken(parsed.tree.root_node):
