@@ -149,6 +149,7 @@ async def test_what_two_agents_did_differently_goes_to_one_that_sees_both() -> N
     told = stage.model.agents["resolver"].requests[0].messages[1]["content"]
     assert "y = 20" in told
     assert "y = 200" in told
+    assert "same lines of c.py: the resolver joined them." in stage.of(ToolFinished)[-1].text
 
 
 async def test_a_conflict_that_nobody_resolves_is_told_and_the_first_is_kept() -> None:
@@ -253,6 +254,7 @@ async def test_a_resolver_that_changes_nothing_has_resolved_nothing() -> None:
     }
     stage = Stage({"main": delegating(part("left"), part("right")), **scripts})
     await stage.play()
+    assert "the resolver joined" not in stage.of(ToolFinished)[-1].text
     assert "y = 200" in stage.of(ToolFinished)[-1].text
 
 

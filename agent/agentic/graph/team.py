@@ -58,6 +58,8 @@ class Delegation:
     changes: dict[str, list[Change]] = field(default_factory=dict[str, list[Change]])
     seeds: dict[str, Sequence[Change]] = field(default_factory=dict[str, Sequence[Change]])
     joined: Joined = field(default_factory=lambda: Joined(()))
+    resolved: list[str] = field(default_factory=list[str])
+    """Files in which the resolver has settled all conflicts."""
 
     async def join(self, names: Iterable[str]) -> Joined:
         """The work of these, joined. Beside the event loop: large files that many have changed take a second."""
@@ -124,7 +126,9 @@ async def join_work(state: TeamState, *, runtime: Runtime[Delegation]) -> dict[s
     delegation = runtime.context
     joined = await delegation.join(state["subtasks"])
     if joined.conflicts:
+        places = {conflict.path for conflict in joined.conflicts}
         joined = await _resolve(delegation, joined)
+        delegation.resolved = sorted(places.difference(conflict.path for conflict in joined.conflicts))
     delegation.joined = joined
     return {}
 
@@ -202,7 +206,7 @@ def _as_asked(delegation: Delegation, names: Mapping[str, str]) -> Delegated:
         replace(one, kept=names.get(one.kept, one.kept), left=names.get(one.left, one.left))
         for one in delegation.joined.conflicts
     ]
-    return Delegated(reports, delegation.joined.changes, conflicts)
+    return Delegated(reports, delegation.joined.changes, conflicts, tuple(delegation.resolved))
 
 
 def _renamed(turn: Turn, subtasks: Sequence[Subtask]) -> list[Subtask]:

@@ -62,6 +62,8 @@ class Delegated:
     reports: Sequence[Report]
     changes: Sequence[Change]
     conflicts: Sequence[Conflict] = ()
+    resolved: tuple[str, ...] = ()
+    """Files in which two had changed the same lines, and one more agent has joined what they did."""
 
 
 class Team(Protocol):

@@ -68,6 +68,8 @@ def aggregate(delegated: Delegated, results: Sequence[FileResult]) -> str:
     lines = [f"{done} of {len(delegated.reports)} sub-agents finished their part.", ""]
     lines += [_reported(report) for report in delegated.reports]
     lines += ["", *_files(results)]
+    if delegated.resolved:
+        lines.append(f"Two had changed the same lines of {', '.join(delegated.resolved)}: the resolver joined them.")
     if delegated.conflicts:
         lines += ["", _left_out(delegated.conflicts)]
     lines += ["", _NEXT if any(result.applied for result in results) else _NEXT_WITHOUT]
