@@ -14,6 +14,7 @@ import pytest
 from support.grammar import check
 
 from agentic.change import Applied, Change, Snapshot, minimal_edits
+from agentic.context.prompts import load
 from agentic.disk.workspace import DiskWorkspace
 from agentic.errors import Refusal
 from agentic.events import (
@@ -245,6 +246,7 @@ async def test_candidates_differ_in_temperature_and_emphasis_and_all_patches_are
     await stage.play("make check", TeamRules(iterations=7, seconds=70.0))
     assert [one.temperature for one in stage.assignments] == [0.2, 0.4, 0.6]
     assert len({one.text for one in stage.assignments}) == 3
+    assert [one.title for one in stage.assignments] == load("candidate_emphasis").split("\n")[:3]
     assert all(one.text.startswith("Make the tests pass.") for one in stage.assignments)
     assert {(one.iterations, one.seconds, one.role) for one in stage.assignments} == {(7, 70.0, "candidate")}
     told = {event.role: event.text for event in stage.of(CouncilProposal)}

@@ -141,6 +141,7 @@ async def _work(task_text: str, views: Sequence[Overlay], arena: Arena) -> list[
             name=arena.name_agent(f"candidate-{index + 1}"),
             text=render("candidate", task=task_text, emphasis=emphasis),
             workspace=view,
+            title=emphasis,
             role="candidate",
             iterations=arena.team.iterations,
             seconds=arena.team.seconds,
