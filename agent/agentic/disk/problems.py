@@ -6,19 +6,19 @@ import ast
 import asyncio
 import json
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from agentic.change import Snapshot
 from agentic.errors import Refusal
 from agentic.ports.problems import Problem, Problems
-from agentic.syntax.errors import errors
-from agentic.syntax.parsing import parse
+from agentic.syntax.apart import errors_apart
 
 BY = "a syntax check"
 MAX_CHARS = 1_000_000
 """A longer text is not parsed: it is data or generated, and takes seconds."""
 
 _SYNTAX = "syntax"
+_PYTHON_ENDINGS = ("py", "pyi")
 _PYTHON = f"syntax of Python {sys.version_info.major}.{sys.version_info.minor}"
 
 Read = Callable[[str], Awaitable[Snapshot | Refusal]]
@@ -41,27 +41,49 @@ def check(snapshots: Iterable[Snapshot]) -> Problems:
     found: list[Problem] = []
     checked: dict[str, str] = {}
     unknown: list[str] = []
-    for snapshot in snapshots:
-        wrong = _errors(snapshot.path, snapshot.text)
+    texts = {snapshot.path: snapshot.text for snapshot in snapshots}
+    by_grammar = _by_grammar(texts)
+    for path, text in texts.items():
+        wrong = _errors(path, text, by_grammar.get(path))
         if wrong is None:
-            unknown.append(snapshot.path)
+            unknown.append(path)
         else:
-            checked[snapshot.path] = BY
+            checked[path] = BY
             found += wrong
     return Problems(tuple(found), checked, tuple(unknown))
 
 
-def _errors(path: str, text: str) -> list[Problem] | None:
-    ending = path.rpartition(".")[2].lower()
-    if ending in ("py", "pyi"):
+def _errors(path: str, text: str, by_grammar: list[Problem] | None) -> list[Problem] | None:
+    ending = _ending(path)
+    if ending in _PYTHON_ENDINGS:
         return _python(path, text) if len(text) <= MAX_CHARS else None
     if ending == "json":
-        return _json(path, text) if len(text) <= MAX_CHARS else None
-    return _by_grammar(path, text)
+        return _json(path, text, by_grammar) if len(text) <= MAX_CHARS else None
+    return by_grammar
 
 
-def _by_grammar(path: str, text: str) -> list[Problem] | None:
-    return None if parse(path, text) is None else errors(path, text)
+def _by_grammar(texts: Mapping[str, str]) -> dict[str, list[Problem] | None]:
+    """What the grammars say of the other files; None where there is no grammar, or its parser fails."""
+    asked = [(path, text) for path, text in texts.items() if not _is_python_or_json(path, text)]
+    return dict(zip((path for path, _ in asked), errors_apart(asked), strict=True))
+
+
+def _is_python_or_json(path: str, text: str) -> bool:
+    """A file with comments that calls itself JSON is none."""
+    ending = _ending(path)
+    if ending != "json" or len(text) > MAX_CHARS:
+        return ending in (*_PYTHON_ENDINGS, "json")
+    try:
+        json.loads(text)
+    except RecursionError:
+        return True
+    except json.JSONDecodeError:
+        return False
+    return True
+
+
+def _ending(path: str) -> str:
+    return path.rpartition(".")[2].lower()
 
 
 def _python(path: str, text: str) -> list[Problem]:
@@ -77,13 +99,12 @@ def _python(path: str, text: str) -> list[Problem]:
     return [Problem(path, place[0], message, source=_PYTHON, column=place[1])]
 
 
-def _json(path: str, text: str) -> list[Problem]:
+def _json(path: str, text: str, by_grammar: list[Problem] | None) -> list[Problem]:
     """What the strict parser says, but for files that have comments in them."""
     try:
         json.loads(text)
     except json.JSONDecodeError as error:
-        has_comments = _by_grammar(path, text) == []
-        return [] if has_comments else [Problem(path, error.lineno, error.msg, source=_SYNTAX, column=error.colno)]
+        return [] if by_grammar == [] else [Problem(path, error.lineno, error.msg, source=_SYNTAX, column=error.colno)]
     except RecursionError:
         return [Problem(path, 1, "is nested too deep", source=_SYNTAX)]
     return []

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from agentic.ports.workspace import Problem
 from agentic.syntax.errors import errors_in
-from agentic.syntax.parsing import parse
+from agentic.syntax.parsing import may_parse, parse
 
 SECONDS = 5.0
 """How long all files of one question may take."""
@@ -25,8 +25,14 @@ _KEPT = ("PATH", "HOME", "SYSTEMROOT", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_P
 
 def errors_apart(files: Sequence[tuple[str, str]], seconds: float = SECONDS) -> list[list[Problem] | None]:
     """`errors` for each file; None where no parser reads it, or has not come to its end. Blocking; never raises."""
-    if not files:
-        return []
+    asked = [index for index, (path, text) in enumerate(files) if may_parse(path, text)]
+    answers: dict[int, list[Problem] | None] = {}
+    if asked:
+        answers = dict(zip(asked, _ask([files[index] for index in asked], seconds), strict=True))
+    return [answers.get(index) for index in range(len(files))]
+
+
+def _ask(files: Sequence[tuple[str, str]], seconds: float) -> list[list[Problem] | None]:
     question = "".join(f"{json.dumps(file)}\n" for file in files)
     environment = {name: value for name, value in os.environ.items() if name in _KEPT}
     command = [sys.executable, "-P", "-X", "utf8", "-m", "agentic.syntax.apart"]

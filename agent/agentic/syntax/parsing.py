@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from agentic.syntax.languages import grammar, language_of, query
+from agentic.syntax.languages import MARKDOWN, grammar, language_of, query
 
 if TYPE_CHECKING:
     from tree_sitter import Node, Tree
@@ -42,9 +42,9 @@ class Parsed:
 
 def parse(path: str, text: str) -> Parsed | None:
     """The tree of a file; None when its language is not known, or when it is too large or too deep."""
-    language = language_of(path)
-    if not language or len(text) > MAX_BYTES:
+    if not may_parse(path, text):
         return None
+    language = language_of(path)
     data = _LONE_RETURN.sub("\n", text).encode(errors="replace")
     loaded = grammar(language) if len(data) <= MAX_BYTES and not _is_deep(data, language) else None
     if loaded is None:
@@ -52,6 +52,11 @@ def parse(path: str, text: str) -> Parsed | None:
     from tree_sitter import Parser
 
     return Parsed(path, language, data, Parser(loaded).parse(data))
+
+
+def may_parse(path: str, text: str) -> bool:
+    """Whether the file has a language with a grammar, and is not too large at first sight."""
+    return language_of(path) not in ("", MARKDOWN) and len(text) <= MAX_BYTES
 
 
 def matches(parsed: Parsed) -> Matches:
