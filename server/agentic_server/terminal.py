@@ -29,7 +29,6 @@ from agentic.events import (
     FirstToken,
     ItemWithdrawn,
     LoopDetected,
-    Metrics,
     ModelNotice,
     ModelStarted,
     PlanUpdated,
@@ -52,6 +51,7 @@ from agentic.events import (
 )
 from agentic.safety.approvals import visible
 from agentic.text import split_lines, strip_eol
+from agentic_server.terminal_words import PROBLEMS, counted, harmless, metrics_line, progress_bar, ranked
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -61,19 +61,17 @@ _STEP_MARKS = {"pending": "○", "in_progress": "▸", "completed": "✔", "fail
 _STEP_STYLES = {"pending": "", "in_progress": "bold", "completed": "green", "failed": "red"}
 _DIFF_STYLES = {"+": "green", "-": "red", "@": "cyan"}
 _THOUGHT_PREVIEW = 100
-_PROBLEMS = {"empty": "the answer is empty", "unread": "a tool call in the answer could not be read"}
 _EXIT_CODE = re.compile(r"\[(exit code (?!0\])-?\d+)\]\Z")
-_CONTROL = re.compile(
-    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
-)
 
 
 class TerminalView:
     """Prints events as they come, each once; nothing that was printed is changed later.
 
-    Text of the main agent appears word by word, that of sub-agents in whole pieces under their names. Thoughts are
-    folded into one line unless `thinking`; tools that only think (such as the plan's) are not shown beside what they
-    change. On a terminal a spinner tells what is being waited for.
+    Text of the main agent and output of its commands appear word by word, those of sub-agents in whole pieces under
+    their names. What a sub-agent edits changes only its copy, so that the diff is shown once the work is joined; what
+    a council says is shown as proposals, critiques and revisions. Thoughts are folded into one line unless `thinking`;
+    tools that only think (such as the plan's) are not shown beside what they change. On a terminal a spinner tells what
+    is being waited for.
     """
 
     def __init__(self, console: Console | None = None, thinking: bool = False) -> None:
@@ -84,7 +82,9 @@ class TerminalView:
         self._shown: set[str] = set()
         self._titles: dict[str, str] = {}
         self._loud: set[str] = set()
-        self._last_text = ""
+        self._output: dict[str, str] = {}
+        self._members: set[str] = set()
+        self._last_text: dict[str, str] = {}
         self._last_error = ""
         self._asking: set[str] = set()
         self._labels: dict[tuple[str, str], str] = {}
@@ -96,7 +96,7 @@ class TerminalView:
     def show_line(self, text: str, style: str = "") -> None:
         """A line of its own, as it is."""
         self._end_line()
-        self._console.print(_harmless(text), style=style, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(harmless(text), style=style, markup=False, highlight=False, soft_wrap=True)
 
     def show_diff(self, diff: str) -> None:
         """A unified diff, indented, its lines in the usual colours."""
@@ -117,7 +117,7 @@ class TerminalView:
     def _(self, event: TurnFinished) -> None:
         if event.agent != MAIN:
             return
-        if event.summary.strip() not in ("", self._last_text, self._last_error):
+        if event.summary.strip() not in ("", self._last_text.get(MAIN), self._last_error):
             self.show_line(event.summary)
         if event.files:
             self.show_line(f"changed: {', '.join(event.files)}")
@@ -164,11 +164,10 @@ class TerminalView:
 
     @render.register
     def _(self, event: TextFinished) -> None:
-        if event.item not in self._shown:
+        if event.item not in self._shown and event.agent not in self._members:
             self.show_line(f"{_name(event)}{event.text}")
         self._end_line()
-        if event.agent == MAIN:
-            self._last_text = event.text.strip()
+        self._last_text[event.agent] = event.text.strip()
 
     @render.register
     def _(self, event: ThinkingDelta) -> None:
@@ -218,11 +217,16 @@ class TerminalView:
 
     @render.register
     def _(self, event: ToolOutput) -> None:
+        if event.agent != MAIN:
+            self._output[event.item] = self._output.get(event.item, "") + event.text
+            return
         for line in split_lines(event.text):
             self._write(line if self._in_line else f"  │ {line}", "dim")
 
     @render.register
     def _(self, event: ToolFinished) -> None:
+        for line in split_lines(self._output.pop(event.item, "")):
+            self.show_line(f"{_name(event)}  │ {strip_eol(line)}", "dim")
         title = self._titles.pop(event.item, "")
         code = _EXIT_CODE.search(event.text)
         if event.status == "completed" and code:
@@ -235,20 +239,25 @@ class TerminalView:
 
     @render.register
     def _(self, event: EditProposed) -> None:
+        what = "a new file" if event.creates else counted(len(event.hunks), "hunk")
+        if event.agent != MAIN:
+            self.show_line(f"{_name(event)}  ± {visible(event.path)} ({what}, in its copy)", "bold")
+            return
         self._asking.add(event.item)
-        what = "a new file" if event.creates else _count(len(event.hunks), "hunk")
-        self.show_line(f"{_name(event)}  ± {visible(event.path)} ({what}, proposed)", "bold")
+        self.show_line(f"  ± {visible(event.path)} ({what}, proposed)", "bold")
         self.show_diff(event.diff)
 
     @render.register
     def _(self, event: EditResolved) -> None:
         self._asking.discard(event.item)
+        if event.outcome == "applied" and event.agent != MAIN:
+            return
         if event.outcome == "applied":
             where = "saved" if event.saved else "not saved yet: it is open in the editor"
             self.show_line(f"  ✔ {event.path}: applied, {where}", "green")
         else:
             reason = f": {event.reason}" if event.reason else ""
-            self.show_line(f"  ✘ {event.path}: {event.outcome}{reason}", "yellow")
+            self.show_line(f"{_name(event)}  ✘ {event.path}: {event.outcome}{reason}", "yellow")
 
     @render.register
     def _(self, event: Asked) -> None:
@@ -267,11 +276,15 @@ class TerminalView:
 
     @render.register
     def _(self, event: SubAgentStarted) -> None:
+        if event.role == "member":
+            self._members.add(event.name)
         self.show_line(f"⇉ {event.name} begins: {event.text}", "magenta")
 
     @render.register
     def _(self, event: SubAgentFinished) -> None:
-        self.show_line(f"⇇ {event.name} ended ({event.stop_reason}): {event.summary}", "magenta")
+        how = "is done" if event.stop_reason == "end_turn" else f"ended: {event.stop_reason}"
+        known = event.name in self._members or event.summary.strip() in ("", self._last_text.get(event.name))
+        self.show_line(f"⇇ {event.name} {how}{'' if known else f' · {event.summary}'}", "magenta")
 
     @render.register
     def _(self, event: CouncilProposal) -> None:
@@ -287,7 +300,7 @@ class TerminalView:
 
     @render.register
     def _(self, event: CouncilDecision) -> None:
-        self.show_line(f"◆ decided: {' > '.join(event.ranking)}. {event.reason}", "magenta")
+        self.show_line(f"◆ decided: {ranked(event.ranking, event.scores)}. {event.reason}", "magenta")
         for dissent in event.dissent:
             self.show_line(f"  dissent: {dissent}", "magenta")
 
@@ -301,7 +314,7 @@ class TerminalView:
 
     @render.register
     def _(self, event: RecoveryTried) -> None:
-        problem = _PROBLEMS.get(event.problem, event.problem)
+        problem = PROBLEMS.get(event.problem, event.problem)
         self._note(event, f"{problem}: the model gets another chance")
 
     @render.register
@@ -321,7 +334,7 @@ class TerminalView:
     def _write(self, text: str, style: str = "") -> None:
         """Text that goes on where the last ended."""
         self._stop_waiting()
-        self._console.print(_harmless(text), style=style, end="", markup=False, highlight=False, soft_wrap=True)
+        self._console.print(harmless(text), style=style, end="", markup=False, highlight=False, soft_wrap=True)
         self._console.file.flush()
         if text:
             self._in_line = not text.endswith("\n")
@@ -341,7 +354,7 @@ class TerminalView:
         if self._status is None:
             self._status = self._console.status("")
             self._status.start()
-        self._status.update(Text(_harmless(f"{what}…"), style="dim"))
+        self._status.update(Text(harmless(f"{what}…"), style="dim"))
 
     def _stop_waiting(self) -> None:
         if self._status is not None:
@@ -359,40 +372,6 @@ def terminal_console() -> Console:
     return Console(highlight=False)
 
 
-def metrics_line(metrics: Metrics) -> str:
-    """The figures of a turn on one line; what was not measured is left out."""
-    share = "" if metrics.hit_share is None else f", {metrics.hit_share:.0%} cached"
-    reasoning = f", {metrics.reasoning_tokens:,} of it reasoning" if metrics.reasoning_tokens else ""
-    told = metrics.prompt_tokens or metrics.completion_tokens or not metrics.model_calls
-    parts = [
-        f"{metrics.seconds:.1f} s",
-        f"{metrics.prompt_tokens:,} tokens in{share}" if told else "tokens not told by the server",
-        f"{metrics.completion_tokens:,} out{reasoning}" if told else "",
-        "" if metrics.first_token_seconds is None else f"first token after {metrics.first_token_seconds:.2f} s",
-        "" if metrics.tokens_per_second is None else f"{metrics.tokens_per_second:.0f} tokens/s",
-        _count(metrics.tool_calls, "tool call"),
-        "" if metrics.cost is None else f"cost {metrics.cost:.4f}",
-    ]
-    return " · ".join(part for part in parts if part)
-
-
-def progress_bar(done: int, total: int | None, width: int = 20) -> str:
-    """How far it is: a bar where the end is known, else a count."""
-    if not total:
-        return f"{done:,}"
-    filled = min(width, done * width // total)
-    return f"{'━' * filled}{'─' * (width - filled)} {done:,} of {total:,}"
-
-
 def _name(event: Event) -> str:
     """The name of a sub-agent before what it does; nothing for the main agent."""
     return "" if event.agent == MAIN else f"[{event.agent}] "
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
-def _harmless(text: str) -> str:
-    """The text without escape sequences and control characters, all but tabs and line ends."""
-    return _CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))

@@ -7,7 +7,7 @@ import io
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO, Any, get_args
 
 import pytest
 from hypothesis import given, settings
@@ -16,9 +16,11 @@ from rich.console import Console
 
 from agentic import events as e
 from agentic.change import Change, Edit
+from agentic.control.types import Problem
 from agentic.ports.asker import YES_NO, Proposal, Question, Reply, Verdict
-from agentic_server.terminal import TerminalView, metrics_line, progress_bar
+from agentic_server.terminal import TerminalView
 from agentic_server.terminal_asker import CLOSED, NOBODY, NOBODY_TO_REVIEW, TerminalAsker
+from agentic_server.terminal_words import PROBLEMS, metrics_line, progress_bar
 
 MAIN = e.Origin(session_id="s", turn_id="t", agent="main")
 SUB = e.Origin(session_id="s", turn_id="t", agent="tester")
@@ -109,7 +111,7 @@ I look at the lamp [bold].
   ✘ run make: exit code 2
 ⇉ tester begins: Test it.
 [tester] Tested.
-⇇ tester ended (end_turn): It works.
+⇇ tester is done · It works.
 ! tokens: 80,000 of 100,000 used
 ✘ Nobody answers. [endpoint_unreachable]
   Start the server.
@@ -163,6 +165,51 @@ def test_a_summary_that_was_already_read_is_not_repeated() -> None:
     end = e.TurnFinished(**MAIN, stop_reason="max_time", summary="Done.", metrics=e.Metrics())
     said = e.TextFinished(**MAIN, item="x", text="Done.")
     assert shown(said, end) == "Done.\n✘ ended: max_time · 0.0 s · 0 tokens in · 0 out · 0 tool calls\n"
+
+
+def test_what_a_sub_agent_does_in_its_copy_is_told_under_its_name_and_once() -> None:
+    run: list[e.Event] = [
+        e.SubAgentStarted(**MAIN, name="tester", text="Test it.", priority=1),
+        e.EditProposed(**SUB, item="p", call="c", path="a.py", version="1", creates=False, diff=DIFF, hunks=[HUNK]),
+        e.EditResolved(**SUB, item="p", outcome="applied", path="a.py"),
+        e.ToolOutput(**SUB, item="c2", stream="stdout", text="one\ntw"),
+        e.ToolOutput(**MAIN, item="c3", stream="stdout", text="other\n"),
+        e.ToolOutput(**SUB, item="c2", stream="stdout", text="o\n"),
+        e.ToolFinished(**SUB, item="c2", status="completed", text="one\ntwo\n"),
+        e.TextFinished(**SUB, item="y", text="Tested."),
+        e.SubAgentFinished(**MAIN, name="tester", stop_reason="end_turn", summary="Tested."),
+    ]
+    assert shown(*run) == (
+        "⇉ tester begins: Test it.\n"
+        "[tester]   ± a.py (1 hunk, in its copy)\n"
+        "  │ other\n"
+        "[tester]   │ one\n"
+        "[tester]   │ two\n"
+        "[tester] Tested.\n"
+        "⇇ tester is done\n"
+    )
+
+
+def test_what_a_council_says_is_told_once() -> None:
+    run: list[e.Event] = [
+        e.SubAgentStarted(**MAIN, name="tester", text="Looks for faults.", priority=1, role="member"),
+        e.TextFinished(**SUB, item="y", text="Use files."),
+        e.CouncilProposal(**MAIN, council="c", role="tester", text="Use files."),
+        e.TextFinished(**SUB, item="y", text='{"tester": {"score": 8}}'),
+        e.CouncilDecision(**MAIN, council="c", ranking=["tester", "mute"], reason="So.", scores={"tester": 0.8}),
+        e.SubAgentFinished(**MAIN, name="tester", stop_reason="end_turn", summary='{"tester": {"score": 8}}'),
+    ]
+    assert shown(*run) == (
+        "⇉ tester begins: Looks for faults.\n"
+        "◇ tester proposes: Use files.\n"
+        "◆ decided: tester (0.80) > mute. So.\n"
+        "⇇ tester is done\n"
+    )
+
+
+@pytest.mark.parametrize("problem", get_args(Problem))
+def test_every_problem_has_words(problem: str) -> None:
+    assert problem in PROBLEMS
 
 
 def test_an_error_is_told_once() -> None:
