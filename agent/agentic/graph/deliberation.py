@@ -21,7 +21,9 @@ from agentic.safety.policy import decide
 from agentic.task import Task, TeamRules
 from agentic.team.consult import Chamber
 from agentic.team.contest import Arena, Contest, contest
+from agentic.team.council import Deliberation
 from agentic.team.council import deliberate as hold_council
+from agentic.team.quoting import fitting, room_for_text
 from agentic.text import clip
 from agentic.tools.propose_all import FileResult, propose_all
 from agentic.tools.questions import approve
@@ -58,13 +60,16 @@ async def _settle_plan(turn: Turn) -> None:
     if found.plan:
         turn.plan[:] = [PlanStep(step) for step in found.plan]
         turn.emit(PlanUpdated(**turn.origin, steps=list(turn.plan)))
+    turn.history.add_user(_settled(found, room_for_text(turn.ports.model.window, 1)))
+
+
+def _settled(found: Deliberation, room: int) -> str:
+    """What the main agent reads of a council, each text in so many tokens."""
+    if not found.text:
+        return render("council_nothing", reason=found.reason)
     dissent = "\n".join(f"- {one}" for one in found.dissent) or "(none)"
-    name = "council_result" if found.text else "council_nothing"
-    turn.history.add_user(
-        render(name, winner=found.winner, text=found.text, reason=found.reason, dissent=dissent)
-        if found.text
-        else render(name, reason=found.reason)
-    )
+    text = fitting(found.text, room)
+    return render("council_result", winner=found.winner, text=text, reason=found.reason, dissent=fitting(dissent, room))
 
 
 async def _let_patches_compete(turn: Turn) -> None:
@@ -83,7 +88,7 @@ async def _let_patches_compete(turn: Turn) -> None:
     if found.changes:
         context = replace(tool_context(turn), approval="allow" if decide("edit", turn.task.mode) == "allow" else "ask")
         results = await propose_all(context, "", _TOOL, found.changes)
-    turn.history.add_user(_told(found, results))
+    turn.history.add_user(_told(found, results, room_for_text(turn.ports.model.window, 1)))
 
 
 def _for_whole_task(task: Task) -> TeamRules:
@@ -92,8 +97,8 @@ def _for_whole_task(task: Task) -> TeamRules:
     return replace(task.team, iterations=iterations, seconds=max(task.team.seconds, task.limits.seconds / 2))
 
 
-def _told(found: Contest, results: Sequence[FileResult]) -> str:
-    """What the main agent reads of a contest."""
+def _told(found: Contest, results: Sequence[FileResult], room: int) -> str:
+    """What the main agent reads of a contest, each text in so many tokens."""
     files = "\n".join(
         f"- {one.path}: {'applied' if one.applied else f'not applied: {one.result.text}'}" for one in results
     )
@@ -101,8 +106,8 @@ def _told(found: Contest, results: Sequence[FileResult]) -> str:
     return render(
         "contest_result",
         reason=found.reason,
-        summary=found.summary or "(no word)",
-        files=files or "(no file was changed)",
+        summary=fitting(found.summary, room) or "(no word)",
+        files=fitting(files, room) or "(no file was changed)",
         removed=f"\nIts commands removed {removed} in its copy; that was not done here." if removed else "",
     )
 
