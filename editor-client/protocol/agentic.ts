@@ -45,6 +45,8 @@ export interface AskParams {
   detail: string;
   options: Option[];
   freeText: boolean;
+  /** Who asks: `main`, or a sub-agent's name. */
+  agent: string;
 }
 
 /** The id of the chosen option; anything that is none of them means no. */

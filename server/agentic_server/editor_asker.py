@@ -99,6 +99,7 @@ class EditorAsker:
             detail=question.detail,
             options=list(question.options),
             free_text=question.free_text,
+            agent=question.agent,
         )
         answer = await self._editor.ask(cast("dict[str, object]", msgspec.to_builtins(params)))
         if answer is None:
@@ -115,7 +116,7 @@ class EditorAsker:
             return Reply("", "client_error", TOO_LONG)
         labels = _labels(question.options)
         titles = [*labels, LATER] if question.free_text else list(labels)
-        message = f"{question.title}\n\n{clip(question.detail, DETAIL_CHARACTERS)}".strip()
+        message = f"{question.headline}\n\n{clip(question.detail, DETAIL_CHARACTERS)}".strip()
         chosen = await self._editor.show_message_request(message, titles)
         if chosen == LATER and question.free_text:
             return None

@@ -288,6 +288,7 @@ class AskParams(_Wire, frozen=True):
     detail: str
     options: list[Option]
     free_text: bool = False
+    agent: Annotated[str, Meta(description="Who asks: `main`, or a sub-agent's name.")] = "main"
 
 
 class AskResult(_Wire, frozen=True):

@@ -78,7 +78,7 @@ class TerminalAsker:
         keys = _keys(question.options)
         choices = ", ".join(f"[{key}] {option.label}" for key, option in keys.items())
         while True:
-            line = await self._prompt(f"{question.title} {choices}: " if choices else f"{question.title} ")
+            line = await self._prompt(f"{question.headline} {choices}: " if choices else f"{question.headline} ")
             if line is None:
                 return Reply("", by="cancelled", text=CLOSED)
             chosen = keys.get(line.lower())

@@ -100,6 +100,7 @@ async def test_the_request_names_the_question(tmp_path: Path):
             {"id": "reject_once", "label": "Reject", "kind": "reject_once"},
         ],
         "freeText": True,
+        "agent": "main",
     }
 
 

@@ -26,7 +26,7 @@ from support.grammar import check
 from support.model_server import Answer, Json, ModelServer, Play, Reply, status, stream
 from support.raw_client import Message, RawClient, python
 
-from agentic.events import decode
+from agentic.events import MAIN, decode
 
 PLAIN: Json = {
     "general": {"positionEncodings": ["utf-32"]},
@@ -116,7 +116,8 @@ class Turn:
 
     async def finished(self) -> Json:
         """The last event, once it is there. The session's `seq` has no gap, and the order of its events is right."""
-        end = await self.wait("turnFinished")
+        ends = await self.daemon.until(lambda: [e for e in self.of("turnFinished") if e["agent"] == MAIN] or None)
+        end = ends[0]
         events = self.daemon.events[self.session]
         assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
         assert self.events[-1] is end
@@ -239,9 +240,11 @@ def apply_text_edits(text: str, edits: Sequence[Json]) -> str:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """Where a daemon of this folder keeps its things; nothing of the user's own."""
+    """Where a daemon of this folder keeps its things, temporary ones too; nothing of the user's own."""
+    (folder / "temporary").mkdir(exist_ok=True)
     clean = {name: "" for name in os.environ if name.startswith("AGENTIC_")}
-    return {**clean, "AGENTIC_STATE_DIR": str(folder / "state"), "XDG_CONFIG_HOME": str(folder / "config")}
+    places = {"AGENTIC_STATE_DIR": "state", "XDG_CONFIG_HOME": "config", "TMPDIR": "temporary"}
+    return clean | {name: str(folder / place) for name, place in places.items()}
 
 
 @asynccontextmanager

@@ -42,6 +42,8 @@ class Reply:
     reasoning_field: str = "reasoning"
     delay: float = 0.0
     pace: float = 0.0
+    when: asyncio.Event | None = None
+    """Held back until this is set."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ class Play:
     delay: float = 0.0
     pace: float = 0.0
     keep_alive: bool = True
+    when: asyncio.Event | None = None
 
 
 Answer = Reply | Play
@@ -263,6 +266,8 @@ def _in_order(script: Iterable[Answer]) -> Callable[[Json], Answer]:
 
 async def _write(writer: asyncio.StreamWriter, play: Play) -> None:
     await asyncio.sleep(play.delay)
+    if play.when is not None:
+        await play.when.wait()
     writer.write(play.head)
     for piece in play.pieces:
         writer.write(_framed(piece, play))
@@ -316,7 +321,7 @@ def _framed(piece: bytes, play: Play) -> bytes:
 
 def _play(reply: Reply, number: int) -> Play:
     whole = stream([*_pieces(reply, number), b"data: [DONE]\n\n"])
-    return Play(whole.pieces, whole.head, delay=reply.delay, pace=reply.pace)
+    return Play(whole.pieces, whole.head, delay=reply.delay, pace=reply.pace, when=reply.when)
 
 
 def _pieces(reply: Reply, number: int = 0) -> list[bytes]:

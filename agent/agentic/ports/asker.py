@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from agentic.change import Change
-from agentic.events import AnsweredBy, Hunk, Option
+from agentic.events import MAIN, AnsweredBy, Hunk, Option
 
 ALLOW_ONCE = Option("allow_once", "Allow", "allow_once")
 REJECT_ONCE = Option("reject_once", "Reject", "reject_once")
@@ -33,6 +33,13 @@ class Question:
     options: Sequence[Option] = YES_NO
     free_text: bool = False
     binding: str = ""
+    agent: str = MAIN
+    """Who asks: a sub-agent's command is not the main agent's."""
+
+    @property
+    def headline(self) -> str:
+        """The title, with the name of whoever asks where it is a sub-agent."""
+        return self.title if self.agent == MAIN else f"{self.agent}: {self.title}"
 
 
 @dataclass(frozen=True, slots=True)

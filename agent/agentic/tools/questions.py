@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 
 from agentic.errors import Refusal
 from agentic.events import Answered, Asked
@@ -31,7 +32,7 @@ async def ask(context: ToolContext, question: Question) -> Reply:
     )
     reply = Reply("", "client_error")
     try:
-        reply = await context.asker.ask(question)
+        reply = await context.asker.ask(replace(question, agent=context.origin["agent"]))
     except asyncio.CancelledError:
         reply = Reply("", "cancelled")
         raise
