@@ -204,7 +204,7 @@ def test_a_process_of_its_own_says_the_same() -> None:
 def test_a_text_that_keeps_the_parser_is_given_up() -> None:
     """What comes before it is told."""
     files = [("a.py", "def f(:\n"), ("b.py", "/*\n" * 20_000), ("c.py", "x = 1\n")]
-    first, endless, after = errors_apart(files, seconds=3)
+    first, endless, after = errors_apart(files, seconds=1.5)
     assert first
     assert endless is None
     assert after is None
