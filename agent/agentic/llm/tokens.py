@@ -8,6 +8,7 @@ hexadecimal is made, and each character of scripts and symbols that vocabularies
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import re
@@ -56,6 +57,12 @@ def estimate_tokens(text: str) -> int:
     return math.ceil(max(len(data) / _BYTES_A_TOKEN, by_class) + rare + sum(map(len, runs)) / _RUN_A_TOKEN)
 
 
+@functools.lru_cache(maxsize=1_000)
+def _estimate_again(text: str) -> int:
+    """The same for what every conversation begins with: the system text and the tools are the same for all agents."""
+    return estimate_tokens(text)
+
+
 def estimate_messages(messages: Sequence[Message], tools: Sequence[ToolSpec] = ()) -> int:
     """About how many tokens a prompt is. A sum over messages and tools, so that callers can keep each one's count."""
     return sum(map(estimate_message, messages)) + sum(map(estimate_message, tools))
@@ -63,7 +70,8 @@ def estimate_messages(messages: Sequence[Message], tools: Sequence[ToolSpec] = (
 
 def estimate_message(message: Message | ToolSpec) -> int:
     """About how many tokens one message, or the description of one tool, adds to a prompt."""
-    return MESSAGE_OVERHEAD + sum(map(estimate_tokens, _strings(message)))
+    estimate = _estimate_again if message.get("role", "system") == "system" else estimate_tokens
+    return MESSAGE_OVERHEAD + sum(map(estimate, _strings(message)))
 
 
 def text_of(message: Message | ToolSpec) -> str:
