@@ -12,7 +12,19 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import code_index, memory, models, overhead, prefix_cache, prompt, reaction, start, stream
+from benchmarks import (
+    code_index,
+    memory,
+    models,
+    orchestration,
+    overhead,
+    prefix_cache,
+    prompt,
+    reaction,
+    start,
+    stream,
+    team,
+)
 from benchmarks.report import Row, save, show
 
 GROUPS: dict[str, Callable[[], list[Row]]] = {
@@ -23,6 +35,8 @@ GROUPS: dict[str, Callable[[], list[Row]]] = {
     "models": models.measure,
     "cache": prefix_cache.measure,
     "prompt": prompt.measure,
+    "orchestration": orchestration.measure,
+    "team": team.measure,
     "memory": memory.measure,
     "index": code_index.measure,
 }

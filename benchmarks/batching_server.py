@@ -4,8 +4,9 @@ Requests join at the next step (continuous batching). A step takes `step` second
 and the time of the prompt tokens that its new requests bring and its prefix cache does not hold. A token is four bytes,
 a block of the cache sixteen tokens. The server keeps the bodies that it was sent.
 
-A task that says "Read N files" is answered with N calls of `read_file`, one an answer, then with a text; every other
-task with a text of the length that the request allows.
+What an agent is answered, its first message decides. "Read N files from F": N calls of `read_file`, one an answer,
+then a text. "Delegate P parts of N files from F": a call of `delegate`, whose parts are tasks of the first kind, each
+from a thousand files further on. Every other task: a text of the length that the request allows.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import asyncio
 import json
 import re
 import threading
+import time
 from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -26,9 +28,10 @@ import msgspec
 from benchmarks.processes import child
 
 BLOCK = 16 * 4
-_TRIAGE = json.dumps({"route": "work", "domain": "coding", "confidence": 0.9, "complexity": 0.2, "language": "en"})
 _THOUGHT = "I read the next one and compare it with those before, as the task wants it. "
 _READ = re.compile(r"Read (\d+) files from (\d+)")
+_DELEGATE = re.compile(r"Delegate (\d+) parts of (\d+) files from (\d+)")
+_SUB_AGENT = "[agentic] You are "
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +44,20 @@ class Speed:
     window: int = 131_072
     most: int = 8
     """Requests in a batch; more wait."""
+    thought: int = 1
+    """Tokens of the text before each call of a task that reads files."""
 
 
 AT_ONCE = Speed(0.0, 0.0, 0.0)
+
+
+@dataclass(slots=True)
+class Served:
+    """One request: when it was whole and when its first token left, in nanoseconds of the machine's monotonic clock."""
+
+    at: int
+    body: bytes
+    first: int = 0
 
 
 class BatchingServer:
@@ -53,8 +67,8 @@ class BatchingServer:
         self._pipe = pipe
         self.url = f"http://127.0.0.1:{pipe.recv()}/v1"
 
-    def bodies(self) -> list[tuple[int, bytes]]:
-        """The requests so far: when each was whole, in nanoseconds of the machine's monotonic clock, and its body."""
+    def served(self) -> list[Served]:
+        """The requests so far, in their order."""
         self._pipe.send(None)
         return self._pipe.recv()
 
@@ -86,7 +100,7 @@ class _Engine:
         self._wanted = asyncio.Event()
         self._blocks: set[int] = set()
         self._answers: Counter[str] = Counter()
-        self._bodies: list[tuple[int, bytes]] = []
+        self._served: list[Served] = []
 
     async def serve(self, pipe: Connection) -> None:
         server = await asyncio.start_server(self._converse, "127.0.0.1", 0)
@@ -97,7 +111,7 @@ class _Engine:
     def _tell(self, pipe: Connection) -> None:
         while True:
             pipe.recv()
-            pipe.send(list(self._bodies))
+            pipe.send(list(self._served))
 
     async def _generate(self) -> None:
         running: list[_Sequence] = []
@@ -130,7 +144,8 @@ class _Engine:
             writer.close()
 
     async def _answer(self, body: bytes, writer: asyncio.StreamWriter) -> None:
-        self._bodies.append((int(asyncio.get_running_loop().time() * 1e9), body))
+        served = Served(time.monotonic_ns(), body)
+        self._served.append(served)
         prompt = msgspec.json.decode(body, type=_Body)
         tokens, cached = self._look_up(prompt)
         request = json.loads(body)
@@ -141,7 +156,9 @@ class _Engine:
         self._wanted.set()
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
         for _ in range(pieces):
-            writer.write(_chunk({"object": "chat.completion.chunk", "choices": [await sequence.out.get()]}))
+            piece = _chunk({"object": "chat.completion.chunk", "choices": [await sequence.out.get()]})
+            served.first = served.first or time.monotonic_ns()
+            writer.write(piece)
             await writer.drain()
         usage = {"prompt_tokens": tokens, "completion_tokens": completion}
         writer.write(_chunk({"choices": [], "usage": usage}) + _framed(b"data: [DONE]\n\n") + b"0\r\n\r\n")
@@ -161,18 +178,14 @@ class _Engine:
     def _pieces(self, request: dict[str, Any]) -> list[dict[str, Any]]:
         task = next(message["content"] for message in request["messages"] if message["role"] == "user")
         self._answers[task] += 1
-        wanted = _READ.search(task)
-        if wanted is None:
-            words = [{"content": " word"}] * int(request.get("max_tokens") or 100)
-            return [*map(_choice, words[1:]), _choice({"content": " word."}, "stop")]
         number = self._answers[task]
-        opening = f"{_TRIAGE}\n{_THOUGHT}" if number == 1 else _THOUGHT
-        if number > int(wanted[1]):
-            return [_choice({"content": "All of them are read."}, "stop")]
-        path = json.dumps({"path": f"{int(wanted[2]) + number}.py"})
-        call = {"index": 0, "id": f"call_{wanted[2]}_{number}", "type": "function"}
-        delta = {"tool_calls": [{**call, "function": {"name": "read_file", "arguments": path}}]}
-        return [_choice({"content": opening}), _choice(delta, "tool_calls")]
+        if wanted := _READ.search(task):
+            opening = "" if task.startswith(_SUB_AGENT) or number > 1 else _triage(0.2)
+            return _reading(number, int(wanted[1]), int(wanted[2]), opening, self._speed.thought)
+        if wanted := _DELEGATE.search(task):
+            return _delegating(number, int(wanted[1]), int(wanted[2]), int(wanted[3]))
+        words = [{"content": " word"}] * int(request.get("max_tokens") or 100)
+        return [*map(_choice, words[1:]), _choice({"content": " word."}, "stop")]
 
     def _models(self) -> bytes:
         card = {"id": "tiny", "owned_by": "vllm", "max_model_len": self._speed.window}
@@ -185,6 +198,38 @@ class _Engine:
 class _Body(msgspec.Struct):
     messages: list[msgspec.Raw] = []
     tools: msgspec.Raw = msgspec.Raw(b"[]")
+
+
+def _reading(number: int, files: int, first: int, opening: str, thought: int) -> list[dict[str, Any]]:
+    """A thought and the call for the next file; a text once all are read."""
+    if number > files:
+        return [_choice({"content": "All of them are read."}, "stop")]
+    words = [{"content": " so"}] * (thought - 1)
+    call = _call("read_file", {"path": f"{first + number}.py"}, f"{first}_{number}")
+    return [*map(_choice, [{"content": f"{opening}{_THOUGHT}"}, *words]), call]
+
+
+def _delegating(number: int, parts: int, files: int, first: int) -> list[dict[str, Any]]:
+    """What the task is, then its parts, then the end."""
+    if number == 1:
+        return [_choice({"content": _triage(0.9)}, "stop")]
+    if number > 2:
+        return [_choice({"content": "All parts are done."}, "stop")]
+    texts = [f"Read {files} files from {first + 1000 * part} on." for part in range(1, parts + 1)]
+    subtasks = [{"name": f"part-{part}", "text": text} for part, text in enumerate(texts, 1)]
+    return [_call("delegate", {"subtasks": subtasks}, f"{first}_parts")]
+
+
+def _triage(complexity: float) -> str:
+    found = {"route": "work", "domain": "coding", "confidence": 0.9, "complexity": complexity, "language": "en"}
+    return json.dumps(found) + "\n"
+
+
+def _call(name: str, arguments: dict[str, Any], number: str) -> dict[str, Any]:
+    call = {"index": 0, "id": f"call_{number}", "type": "function"}
+    return _choice(
+        {"tool_calls": [{**call, "function": {"name": name, "arguments": json.dumps(arguments)}}]}, "tool_calls"
+    )
 
 
 def _choice(delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:

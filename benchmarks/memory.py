@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 import time
 
 from benchmarks.editor import Editor, daemon, folder
 from benchmarks.model_server import ModelServer, Plan, model_server
-from benchmarks.processes import pss
+from benchmarks.processes import pss, watched
 from benchmarks.report import Row, slope
 
 WARM_UP = 100
@@ -38,18 +37,9 @@ def _in_a_run(editor: Editor, server: ModelServer) -> float:
     editor.root.joinpath("a.txt").write_text("some text\n" * 500)
     calls = [("read_file", {"path": "a.txt", "offset": number + 1}) for number in range(20)]
     server.plan(Plan(calls, tokens=300, rate=150.0))
-    highest, over = [0.0], threading.Event()
-
-    def look() -> None:
-        while not over.wait(0.1):
-            highest.append(pss(editor.process.pid))
-
-    looking = threading.Thread(target=look)
-    looking.start()
-    editor.run_turn("Read it.")
-    over.set()
-    looking.join()
-    return max(highest)
+    with watched(lambda: pss(editor.process.pid)) as looks:
+        editor.run_turn("Read it.")
+    return max(looks)
 
 
 def _many_turns(editor: Editor) -> list[tuple[float, float]]:

@@ -69,7 +69,7 @@ def _play(servers: int, in_flight: int = 8) -> tuple[list[list[Asked]], list[Eve
         started = [stack.enter_context(batching_server(AT_ONCE)) for _ in range(servers)]
         addresses = [Address(server.url, window=WINDOW, max_requests=in_flight) for server in started]
         events = asyncio.run(_run_all(addresses))
-        return [read(server.bodies()) for server in started], events
+        return [read(server.served()) for server in started], events
 
 
 async def _run_all(addresses: Sequence[Address]) -> list[Event]:

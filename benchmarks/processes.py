@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
@@ -18,6 +19,7 @@ def child(main: Callable[..., None], *arguments: Any) -> Generator[Connection]:
     ours, theirs = context.Pipe()
     process = context.Process(target=main, args=(theirs, *arguments), daemon=True)
     process.start()
+    theirs.close()
     try:
         yield ours
     finally:
@@ -31,6 +33,30 @@ def pss(pid: int) -> float:
         if line.startswith("Pss:"):
             return int(line.split()[1]) / 1024
     raise ValueError(f"no Pss of {pid}")
+
+
+def children(pid: int) -> list[int]:
+    """The processes that it has started and that still run."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+
+
+@contextmanager
+def watched(look: Callable[[], float], every: float = 0.1) -> Generator[list[float]]:
+    """What `look` finds meanwhile, again and again."""
+    found, over = [look()], threading.Event()
+
+    def watch() -> None:
+        while not over.wait(every):
+            found.append(look())
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    try:
+        yield found
+    finally:
+        over.set()
+        watching.join()
 
 
 def cpu(pid: int) -> int:

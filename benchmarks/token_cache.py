@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any
 
 from agentic.llm import tokenizer
+from benchmarks.batching_server import Served
 
 BLOCK = 16
 _START, _END = 1_000_001, 1_000_002
@@ -33,14 +34,14 @@ class Asked:
         return sum(self.parts, ()) + _ANSWER_COMES
 
 
-def read(bodies: Sequence[tuple[int, bytes]]) -> list[Asked]:
+def read(served: Sequence[Served]) -> list[Asked]:
     """The requests in their order, with the time of each; its answer is taken from the conversation's next request."""
-    requests = [json.loads(body) for _, body in bodies]
+    requests = [json.loads(one.body) for one in served]
     names = [_task(request) for request in requests]
     asked: list[Asked] = []
     for place, (request, name) in enumerate(zip(requests, names, strict=True)):
         later = next((requests[n] for n in range(place + 1, len(names)) if names[n] == name), None)
-        asked.append(Asked(bodies[place][0], list(_parts(request)), _answer(request, later)))
+        asked.append(Asked(served[place].at, list(_parts(request)), _answer(request, later)))
     return asked
 
 
