@@ -61,6 +61,7 @@ __all__ = [
     "before_call",
     "cut_calls",
     "decide",
+    "exhausted",
     "fresh",
     "meant_to_call",
     "warnings",

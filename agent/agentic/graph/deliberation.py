@@ -9,10 +9,12 @@ import msgspec
 
 from agentic.context.marks import MARK
 from agentic.context.prompts import render
+from agentic.control import state as control
 from agentic.control.state import TurnState
 from agentic.events import PlanStep, PlanUpdated
-from agentic.graph.calls import kind_of, tool_context
+from agentic.graph.calls import kind_of, spent, tool_context
 from agentic.graph.meter import Meter
+from agentic.graph.nodes import end_if_spent
 from agentic.graph.turn import Turn
 from agentic.graph.worker import run_agent
 from agentic.ports.model import Message
@@ -42,11 +44,11 @@ async def deliberate(state: TurnState, turn: Turn) -> TurnState:
         if turn.task.deliberate == "patch":
             await _let_patches_compete(turn)
         else:
-            await _settle_plan(turn)
-    return {**state, "ahead": state["ahead"][1:], "answered": False}
+            await _settle_plan(state, turn)
+        return end_if_spent({**state, "ahead": state["ahead"][1:], "answered": False}, turn)
 
 
-async def _settle_plan(turn: Turn) -> None:
+async def _settle_plan(state: TurnState, turn: Turn) -> None:
     chamber = Chamber(
         turn.ports.model,
         turn.origin,
@@ -55,6 +57,7 @@ async def _settle_plan(turn: Turn) -> None:
         turn.name_agent,
         mode=turn.task.mode,
         answer_tokens=turn.task.limits.answer_tokens,
+        may_go_on=lambda: control.exhausted(state, turn.task.limits, spent(turn)) is None,
     )
     found = await hold_council(turn.task.text, material(turn), turn.task.council, chamber)
     if found.plan:

@@ -18,6 +18,7 @@ class Meter:
         self._above = above
         self._cacheable = 0
         """Prompt tokens of the answers whose part in the server's cache is known."""
+        self._warned: set[str] = set()
 
     @property
     def whole(self) -> Meter:
@@ -58,6 +59,12 @@ class Meter:
         )
         if self._above is not None:
             self._above.count(answer)
+
+    def warns_first(self, budget: str) -> bool:
+        """Whether nobody has warned of this budget yet; from now on somebody has."""
+        first = budget not in self._warned
+        self._warned.add(budget)
+        return first
 
     def add_call(self) -> None:
         """One more tool call."""

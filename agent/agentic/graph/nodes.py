@@ -39,6 +39,8 @@ class Node(Protocol):
     async def __call__(self, state: TurnState, *, runtime: Runtime[Turn]) -> TurnState: ...
 
 
+_OWN = ("iterations", "seconds")
+"""Budgets that each agent has for itself."""
 SUMMARY_GRACE = 60.0
 """Seconds beyond the turn's time limit in which the summary may be written."""
 
@@ -120,7 +122,7 @@ async def delegate(state: TurnState, turn: Turn) -> TurnState:
             state = await run_calls(state, turn)
         else:
             turn.history.add_user(load("begin"))
-    return {**state, "ahead": state["ahead"][1:], "answered": False}
+    return end_if_spent({**state, "ahead": state["ahead"][1:], "answered": False}, turn)
 
 
 async def act(state: TurnState, turn: Turn) -> TurnState:
@@ -191,6 +193,13 @@ def _hold_back(turn: Turn) -> None:
     turn.drop_pending("Not run: first other agents deliberate on this task. You are told what came of it.", looking)
 
 
+def end_if_spent(state: TurnState, turn: Turn) -> TurnState:
+    """The state after others have worked, ended where they have used up a budget."""
+    state = _warn(state, turn)
+    over = control.exhausted(state, turn.task.limits, spent(turn))
+    return control.after_directive(state, over) if over is not None and not state["stop"] else state
+
+
 def _classified(turn: Turn, found: Classification) -> Classified:
     return Classified(
         **turn.origin,
@@ -246,10 +255,12 @@ def _deliver(state: TurnState, turn: Turn) -> TurnState:
 
 
 def _warn(state: TurnState, turn: Turn) -> TurnState:
-    """Tell the user and the model of budgets that are nearly used up, each once."""
+    """Tell the model of budgets that are nearly used up, each once; and the user, of what all agents share once."""
     state, near = control.warnings(state, turn.task.limits, spent(turn))
     for one in near:
-        turn.emit(BudgetWarning(**turn.origin, budget=one.budget, used=one.used, limit=one.limit))
+        meter = turn.meter if one.budget in _OWN else turn.meter.whole
+        if meter.warns_first(one.budget):
+            turn.emit(BudgetWarning(**turn.origin, budget=one.budget, used=one.used, limit=one.limit))
         turn.history.add_user(render("budget", used=f"{one.used:g}", limit=f"{one.limit:g}", budget=one.name))
     return state
 

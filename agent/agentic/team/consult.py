@@ -63,6 +63,8 @@ class Chamber:
     """The name of an agent, made unlike those of all others of the turn."""
     mode: Mode = "ask"
     answer_tokens: int = 16_384
+    may_go_on: Callable[[], bool] = lambda: True
+    """Whether the turn's budgets are not used up."""
     seconds: float = 300.0
     """For one answer; who takes longer drops out."""
 

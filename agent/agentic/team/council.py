@@ -49,9 +49,9 @@ class Deliberation:
 async def deliberate(question: str, material: str, rules: CouncilRules, chamber: Chamber) -> Deliberation:
     """Have each role propose, criticise the others', revise its own and score all; never raises but for cancellation.
 
-    A member that fails or stays silent takes no part any more; what it has proposed stays as it was. Emits all that is
-    said, whole, as the agent that asks; and, under their own names, the turns of the members. What does not fit the
-    window loses its middle in the prompts.
+    A member that fails or stays silent takes no part any more; what it has proposed stays as it was. Once a budget is
+    used up, the steps that are left are not taken. Emits all that is said, whole, as the agent that asks; and, under
+    their own names, the turns of the members. What does not fit the window loses its middle in the prompts.
     """
     room = room_for_material(chamber.model.window)
     asked = render(
@@ -63,7 +63,9 @@ async def deliberate(question: str, material: str, rules: CouncilRules, chamber:
         council = _Council(chamber, members)
         await council.propose()
         for step in (council.criticise, council.revise, council.score):
-            if council.has_quorum:
+            if not chamber.may_go_on():
+                council.cut_short = True
+            elif council.has_quorum:
                 await step()
         return council.decide()
 
@@ -81,6 +83,8 @@ class _Council:
         self._said: dict[str, dict[str, str]] = {}
         """Critiques, by whose proposal they are about, then by who wrote them."""
         self._ballots: dict[str, dict[str, Score]] = {}
+        self.cut_short = False
+        """A budget was used up before the last step."""
 
     @property
     def has_quorum(self) -> bool:
@@ -149,7 +153,8 @@ class _Council:
         if not self.has_quorum:
             return f"Nobody was left to speak with; the proposal of {winner} stands."
         if not ranking.scores:
-            return f"Nobody's scores could be read; {winner} comes first in the order of the roles."
+            why = "The budget was used up before the scores" if self.cut_short else "Nobody's scores could be read"
+            return f"{why}; {winner} comes first in the order of the roles."
         voters = len(self._ballots)
         mean = ranking.scores[winner] * answers.MAX_SCORE
         return (
