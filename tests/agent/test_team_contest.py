@@ -175,7 +175,7 @@ async def test_the_check_is_the_command_that_most_candidates_ran(disk: Any) -> N
     found = await stage.play()
     assert stage.asked == [found.check] == [TESTS]
     assert found.ranking == ("candidate-2", "candidate-1", "candidate-3")
-    assert found.reason.startswith(f"candidate-2 passes `{TESTS}` (2 tests), as do 0 of 2 other patches.")
+    assert found.reason.startswith(f"candidate-2 passes `{TESTS}` (2 tests), which no other patch does.")
 
 
 async def test_what_the_check_writes_is_no_part_of_the_patch(disk: Any) -> None:

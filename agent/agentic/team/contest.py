@@ -239,7 +239,8 @@ def _how(best: Trial, ranked: Sequence[Trial], check: str, why_not: str) -> str:
         return f"{best.name} is best by problems and size; `{check}` could not be run.{same}"
     passed = sum(trial.exit_code == 0 for trial in patched)
     if best.exit_code == 0:
-        others = f", as do {passed - 1} of {len(patched) - 1} other patches" if len(patched) > 1 else ""
+        also = f"as do {passed - 1} of {len(patched) - 1} other patches" if passed > 1 else "which no other patch does"
+        others = f", {also}" if len(patched) > 1 else ""
         passing = f" ({best.tests.passed} tests)" if best.tests else ""
         return f"{best.name} passes `{check}`{passing}{others}.{same}"
     tests = f" ({best.tests.failed + best.tests.errors} of {best.tests.total} tests fail)" if best.tests else ""
