@@ -149,3 +149,10 @@ async def test_nothing_is_changed_before_other_agents_have_deliberated(command: 
     }
     assert [text.startswith("Not run: ") for text in results.values()] == [True, True, False]
     assert "a * b" not in stage.workspace.files["calc.py"]
+
+
+async def test_a_team_that_the_user_asks_for_is_no_council() -> None:
+    stage = Stage({"main": [Say("I begin."), Say("I do it alone."), Say("Done.")]})
+    await stage.play("/team Rewrite everything.")
+    assert not stage.of(CouncilDecision)
+    assert "call delegate once" in str(stage.model.requests[1].messages[-1]["content"])
