@@ -36,12 +36,18 @@ class Rules:
     """The rules files of a workspace, each shown once in a turn.
 
     `was_said` tells whether the conversation, as it was when the turn began, holds a text: what stands there already
-    is not said again.
+    is not said again. `on_refusal` hears of a file that is there and cannot be read, and why.
     """
 
-    def __init__(self, workspace: Workspace, was_said: Callable[[str], bool] = lambda text: False) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        was_said: Callable[[str], bool] = lambda text: False,
+        on_refusal: Callable[[str, Refusal], None] = lambda path, refusal: None,
+    ) -> None:
         self._workspace = workspace
         self._was_said = was_said
+        self._on_refusal = on_refusal
         self._done: set[str] = set()
         """Folders whose file was shown, or that have none."""
         self._left = MAX_LATER
@@ -70,6 +76,8 @@ class Rules:
         path = f"{folder}/{NAME}" if folder else NAME
         snapshot = await self._workspace.read(path)
         if isinstance(snapshot, Refusal):
+            if folder not in self._done:
+                self._on_refusal(path, snapshot)
             self._done.add(folder)
             return f"[{path} was not read: {snapshot.message}]"
         text = snapshot.text.strip()

@@ -6,12 +6,15 @@ from collections.abc import Collection
 
 from agentic.context.layout import MAX_CONTEXT, task_message
 from agentic.context.retrieval import DEFAULT, Budget, offer
+from agentic.context.rules import MAX_FIRST
 from agentic.events import RetrievalProgress, RetrievalResult
 from agentic.graph.turn import Turn
 from agentic.ports.code_index import NoIndex
 
 OFFERED_SHARE = 16
 """What is offered takes at most this part of the window."""
+RULES_SHARE = 4
+"""The rules have at most this part of the window's tokens in characters: about a twelfth of it."""
 
 
 async def open_task(turn: Turn) -> None:
@@ -30,9 +33,9 @@ async def open_task(turn: Turn) -> None:
 
 
 async def open_assignment(turn: Turn) -> None:
-    """Another agent's message: its assignment, and the rules of the workspace."""
+    """Another agent's message: its assignment, and the rules of the workspace, of which a small window takes less."""
     with turn.phase("context"):
-        rules = await turn.rules.first(())
+        rules = await turn.rules.first((), min(MAX_FIRST, turn.ports.model.window // RULES_SHARE))
         turn.history.add_user(f"{turn.task.text}\n\n{rules}" if rules else turn.task.text)
 
 

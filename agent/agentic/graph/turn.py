@@ -13,7 +13,19 @@ import msgspec
 from agentic.context.history import History
 from agentic.context.rules import Rules
 from agentic.control.triage import Classification
-from agentic.events import Event, ItemWithdrawn, Origin, Phase, PhaseFinished, PhaseStarted, PlanStep, TurnFinished
+from agentic.errors import Refusal
+from agentic.events import (
+    MAIN,
+    ErrorRaised,
+    Event,
+    ItemWithdrawn,
+    Origin,
+    Phase,
+    PhaseFinished,
+    PhaseStarted,
+    PlanStep,
+    TurnFinished,
+)
 from agentic.graph.meter import Meter
 from agentic.graph.window import PromptWindow
 from agentic.ports.asker import Asker
@@ -85,7 +97,7 @@ class Turn:
 
     def renew_rules(self) -> None:
         """What the conversation no longer holds of the rules is to be said again."""
-        self.rules = Rules(self.ports.workspace, self.history.holds)
+        self.rules = Rules(self.ports.workspace, self.history.holds, self._tell_unread)
 
     @property
     def origin(self) -> Origin:
@@ -150,6 +162,12 @@ class Turn:
         for call in dropped:
             self.emit(ItemWithdrawn(**self.origin, item=call.id))
             self.history.add_result(call.server_id, why)
+
+    def _tell_unread(self, path: str, refusal: Refusal) -> None:
+        """A person should know that rules of the workspace do not reach the model; once is enough."""
+        if self.agent == MAIN:
+            message = f"The rules in {path} were not read: {refusal.message}"
+            self.emit(ErrorRaised(**self.origin, code=refusal.code, message=message, hint=refusal.next_step))
 
     def _begin_phase(self, phase: Phase) -> None:
         self._phase = phase, time.monotonic()
