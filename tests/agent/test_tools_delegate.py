@@ -39,7 +39,10 @@ TWO = {
         {"name": "API", "text": "Write api.py."},
     ]
 }
-REPORTS = (Report("api", "end_turn", "Wrote it.\nFact: port 80"), Report("tests", "max_time", "Half of it."))
+REPORTS = (
+    Report("api", "end_turn", "Wrote it.\nFact: port 80", ("api.py",)),
+    Report("tests", "max_time", "Half of it."),
+)
 FILES = {"old.py": "one\ntwo\nthree\n", "other.py": "x\n"}
 
 
@@ -278,6 +281,13 @@ async def test_what_was_not_applied_is_known_as_before() -> None:
     await bench.call("read_file", {"path": "old.py"})
     await bench.delegate()
     assert (await bench.call("write_file", {"path": "old.py", "content": "x\n"})).code == ""
+
+
+async def test_who_only_talked_is_told_to_have_changed_nothing() -> None:
+    reports = [Report("api", "end_turn", "Save this as api.py: ..."), Report("tests", "end_turn", "Done.", ("old.py",))]
+    result = await TeamBench(Delegated(reports, CHANGES), mode="auto").delegate()
+    assert "- api (finished; it changed no file): Save this" in result.text
+    assert "- tests (finished): Done." in result.text
 
 
 async def test_where_nobody_succeeded_the_call_failed() -> None:

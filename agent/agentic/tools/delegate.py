@@ -84,7 +84,9 @@ _NEXT_WITHOUT = "No file was changed. Go on by yourself with what is left to do,
 
 
 def _reported(report: Report) -> str:
-    how = "finished" if report.succeeded else f"NOT finished: {_REASONS.get(report.stop_reason, report.stop_reason)}"
+    how = "finished" if report.files else "finished; it changed no file"
+    if not report.succeeded:
+        how = f"NOT finished: {_REASONS.get(report.stop_reason, report.stop_reason)}"
     removed = f" Its commands removed {', '.join(report.removed)} in its copy: not done here." if report.removed else ""
     return f"- {report.name} ({how}): {clip(report.summary.strip() or 'no word', MAX_SUMMARY)}{removed}"
 
