@@ -62,7 +62,8 @@ def _parse(text: str) -> Any:
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         near = error.doc[max(0, error.pos - 20) : error.pos + 20]
-        cut = " The text ends there: it was cut off." if error.pos >= len(error.doc.rstrip()) else ""
+        ends = error.pos >= len(error.doc.rstrip()) or error.msg.startswith("Unterminated string")
+        cut = " The text ends there: it was cut off." if ends else ""
         problem = f"The arguments are not JSON: {error.msg.removesuffix(' at')} at {where}, near {near!r}.{cut}"
     except ValueError as error:
         problem = f"The arguments are not JSON: {error}."
