@@ -33,6 +33,10 @@ DONE = Reply("Done.")
 PATIENCE = 100.0
 
 
+ANSWER = 5_000_000
+"""Tokens of an answer: some attacks are long."""
+
+
 @dataclass
 class Attack:
     """What is left of a run: what it printed, what the model was told, and what lies on the disk."""
@@ -65,10 +69,11 @@ class Attack:
 async def headless(world: World, model: Model, *flags: str) -> Attack:
     """`agentic run`, with secrets in its environment and the workspace's programs first on its PATH."""
     secrets = {"AGENTIC_API_KEY": KEY, "CLOUD_TOKEN": TOKEN, "OPENAI_API_KEY": TOKEN, "BASH_ENV": "./cat"}
+    room = {"AGENTIC_MAX_ANSWER_TOKENS": str(ANSWER)}
     tricks = {"PATH": f"{world.workspace}:.::/usr/bin:/bin", "LD_LIBRARY_PATH": ":.", "GIT_DIR": ".", "PAGER": "./cat"}
     process = await asyncio.create_subprocess_exec(
         *python("-m", "agentic_server", "run", "--base-url", model.url, "--json", *flags, "attack"),
-        env={**environment(world.folder), **tricks, **secrets},
+        env={**environment(world.folder), **tricks, **secrets, **room},
         cwd=world.folder,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
@@ -266,7 +271,7 @@ async def test_in_an_editor_no_edit_reaches_what_lies_outside_or_belongs_to_git(
     world = build(tmp_path)
     before = world.victims()
     calls = edits(tmp_path)
-    model, options = wide(), {"mode": "auto" if policy == "auto" else "ask"}
+    model, options = wide(), {"mode": "auto" if policy == "auto" else "ask", "maxAnswerTokens": ANSWER}
     async with model.server, started(tmp_path, model.url, PLUGIN, options) as daemon:
         for name, text in ((".git/config", "[core]\n"), ("note", f"{OUTSIDE}\n"), ("gitlink/config", "[core]\n")):
             daemon.open(name, text)
