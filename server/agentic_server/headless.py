@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from agentic.runtime import Ports, Run
-    from agentic_server.terminal import TerminalView
     from agentic_server.terminal_asker import TerminalAsker
 
 ENDED_BY_LIMIT = (
@@ -98,7 +97,7 @@ def doctor(flags: Mapping[str, object], *, quick: bool = False) -> int:
     """Print what was found; 1 when no endpoint can be used. `quick` asks for no completions."""
     from agentic_server.doctor import examine
     from agentic_server.doctor_view import Progress, show
-    from agentic_server.terminal import terminal_console
+    from agentic_server.terminal_screen import terminal_console
 
     settings, console = load_all(flags=flags), terminal_console()
     try:
@@ -112,7 +111,7 @@ def doctor(flags: Mapping[str, object], *, quick: bool = False) -> int:
 
 def sessions(flags: Mapping[str, object]) -> int:
     """Print the sessions, the last used first."""
-    from agentic_server.terminal import terminal_console
+    from agentic_server.terminal_screen import terminal_console
 
     console = terminal_console()
     for info in asyncio.run(_sessions(load_all(flags=flags))):
@@ -177,23 +176,8 @@ async def _ports(task: Task, folder: Path, settings: Settings, asker: TerminalAs
 
 async def _show(running: Run, store: Store, asker: TerminalAsker, options: argparse.Namespace) -> int:
     """Show each event, as JSON or for people, and give the exit code. Nobody reads any more: the turn is cancelled."""
-    from agentic_server.terminal import TerminalView
-
-    view = None if options.json else TerminalView(thinking=options.thinking)
-
-    def send(event: Event, logged: LoggedEvent) -> None:
-        try:
-            if view is not None:
-                view.render(event)
-            else:
-                sys.stdout.write(f'{{"seq":{logged.seq},{logged.body[1:].decode()}\n')
-                sys.stdout.flush()
-        except (BrokenPipeError, SystemExit):  # Rich makes the second of the first.
-            running.cancel()
-            _write_to_nowhere()
-        asker.shown(event)
-
-    feed = Feed(store, send)
+    output = _Output(running, asker, options)
+    feed = Feed(store, output.send)
     code = 1
     async for event in running:
         feed.push(event)
@@ -202,15 +186,45 @@ async def _show(running: Run, store: Store, asker: TerminalAsker, options: argpa
         if isinstance(event, TurnFinished) and event.agent == MAIN:
             code = _exit_code(event, code)
     feed.flush()
-    if view is not None:
-        _close(view, code, running.task.session)
+    output.close(code)
     return code
 
 
-def _close(view: TerminalView, code: int, session: str) -> None:
-    view.close()
-    if code in (1, UNREACHABLE):
-        view.show_line(f"Go on with: agentic resume {session}")
+class _Output:
+    """Where the events of a run go: to people, or as lines of JSON."""
+
+    def __init__(self, running: Run, asker: TerminalAsker, options: argparse.Namespace) -> None:
+        from agentic_server.terminal import TerminalView
+        from agentic_server.terminal_order import OneAtATime
+
+        self._running = running
+        self._asker = asker
+        self._view = None if options.json else TerminalView(thinking=options.thinking)
+        self._order = OneAtATime(self._show)
+
+    def send(self, event: Event, logged: LoggedEvent) -> None:
+        try:
+            if self._view is None:
+                sys.stdout.write(f'{{"seq":{logged.seq},{logged.body[1:].decode()}\n')
+                sys.stdout.flush()
+            self._order.push(event)
+        except (BrokenPipeError, SystemExit):  # Rich makes the second of the first.
+            self._running.cancel()
+            _write_to_nowhere()
+
+    def close(self, code: int) -> None:
+        """Show what is left, and how to go on after a failure."""
+        self._order.flush()
+        if self._view is None:
+            return
+        self._view.close()
+        if code in (1, UNREACHABLE):
+            self._view.show_line(f"Go on with: agentic resume {self._running.task.session}")
+
+    def _show(self, event: Event) -> None:
+        if self._view is not None:
+            self._view.render(event)
+        self._asker.shown(event)
 
 
 def _write_to_nowhere() -> None:

@@ -1,12 +1,7 @@
-"""The agent in a terminal: its events as text, as they come.
-
-On a pipe nothing but plain text is written, and what the model or a command says never steers the terminal.
-"""
+"""The agent in a terminal: its events as text, as they come."""
 
 from __future__ import annotations
 
-import re
-import sys
 from functools import singledispatchmethod
 from typing import TYPE_CHECKING
 
@@ -51,43 +46,42 @@ from agentic.events import (
 )
 from agentic.safety.approvals import visible
 from agentic.text import split_lines, strip_eol
-from agentic_server.terminal_words import PROBLEMS, counted, harmless, metrics_line, progress_bar, ranked
+from agentic_server import terminal_words as words
+from agentic_server.terminal_screen import Screen, diff_style
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.status import Status
 
 _STEP_MARKS = {"pending": "○", "in_progress": "▸", "completed": "✔", "failed": "✘"}
 _STEP_STYLES = {"pending": "", "in_progress": "bold", "completed": "green", "failed": "red"}
-_DIFF_STYLES = {"+": "green", "-": "red", "@": "cyan"}
-_THOUGHT_PREVIEW = 100
-_EXIT_CODE = re.compile(r"\[(exit code (?!0\])-?\d+)\]\Z")
+_BEGINNING = 3
+"""Lines of a subtask that are shown as its agent begins."""
 
 
 class TerminalView:
     """Prints events as they come, each once; nothing that was printed is changed later.
 
-    Text of the main agent and output of its commands appear word by word, those of sub-agents in whole pieces under
-    their names. What a sub-agent edits changes only its copy, so that the diff is shown once the work is joined; what
-    a council says is shown as proposals, critiques and revisions. Thoughts are folded into one line unless `thinking`;
-    tools that only think (such as the plan's) are not shown beside what they change. On a terminal a spinner tells what
-    is being waited for.
+    Text of the main agent appears word by word, that of others in whole lines under their names. Thoughts are folded
+    into one line unless `thinking`, and long texts of others to their first lines; tools that only think (such as the
+    plan's) are not shown beside what they change. On a terminal a spinner tells what is being waited for.
     """
 
     def __init__(self, console: Console | None = None, thinking: bool = False) -> None:
-        self._console = console or terminal_console()
-        self._thinking = thinking
-        self._status: Status | None = None
-        self._in_line = False
+        self._screen = Screen(console, thinking)
         self._shown: set[str] = set()
         self._titles: dict[str, str] = {}
         self._loud: set[str] = set()
-        self._output: dict[str, str] = {}
-        self._members: set[str] = set()
+        self._printed: dict[tuple[str, str], str] = {}
+        """By agent and call: the end of what a command printed, which is no whole line yet."""
         self._last_text: dict[str, str] = {}
         self._last_error = ""
         self._asking: set[str] = set()
         self._labels: dict[tuple[str, str], str] = {}
+        self._details: dict[str, str] = {}
+        self._approved = ""
+        """What the user has read and allowed."""
+        self._at_work: dict[str, SubAgentStarted] = {}
+        self._members: set[str] = set()
 
     @singledispatchmethod
     def render(self, event: Event) -> None:
@@ -95,18 +89,15 @@ class TerminalView:
 
     def show_line(self, text: str, style: str = "") -> None:
         """A line of its own, as it is."""
-        self._end_line()
-        self._console.print(harmless(text), style=style, markup=False, highlight=False, soft_wrap=True)
+        self._screen.line(text, style)
 
     def show_diff(self, diff: str) -> None:
         """A unified diff, indented, its lines in the usual colours."""
-        for line in map(strip_eol, split_lines(diff)):
-            heading = line.startswith(("--- ", "+++ "))
-            self.show_line(f"    {visible(line)}", "bold" if heading else _DIFF_STYLES.get(line[:1], ""))
+        self._screen.diff(diff)
 
     def close(self) -> None:
         """End a line that is still open and stop the spinner. Idempotent."""
-        self._end_line()
+        self._screen.end_line()
 
     @render.register
     def _(self, event: TurnStarted) -> None:
@@ -122,8 +113,8 @@ class TerminalView:
         if event.files:
             self.show_line(f"changed: {', '.join(event.files)}")
         good = event.stop_reason == "end_turn"
-        words = "✔ done" if good else f"✘ ended: {event.stop_reason}"
-        self.show_line(f"{words} · {metrics_line(event.metrics)}", "green" if good else "yellow")
+        said = "✔ done" if good else f"✘ ended: {event.stop_reason}"
+        self.show_line(f"{said} · {words.metrics_line(event.metrics)}", "green" if good else "yellow")
 
     @render.register
     def _(self, event: Classified) -> None:
@@ -131,22 +122,24 @@ class TerminalView:
 
     @render.register
     def _(self, event: PlanUpdated) -> None:
-        self.show_line(f"{_name(event)}Plan", "bold")
+        if event.agent != MAIN:
+            return
+        self.show_line("Plan", "bold")
         for step in event.steps:
             self.show_line(f"  {_STEP_MARKS[step.status]} {step.text}", _STEP_STYLES[step.status])
 
     @render.register
     def _(self, event: RetrievalProgress) -> None:
-        self._wait(f"searching the workspace {progress_bar(event.done, event.total)}")
+        self._wait(f"searching the workspace {words.progress_bar(event.done, event.total)}")
 
     @render.register
     def _(self, event: RetrievalResult) -> None:
         if event.paths:
-            self._note(event, f"context: {', '.join(event.paths)} (about {event.tokens:,} tokens)")
+            self._note(event, f"offered: {', '.join(event.paths)} (about {event.tokens:,} tokens)")
 
     @render.register
     def _(self, event: Compacted) -> None:
-        self._note(event, f"older turns were made shorter: {event.before:,} → {event.after:,} tokens")
+        self._note(event, words.compacted(event))
 
     @render.register
     def _(self, event: ModelStarted) -> None:
@@ -154,36 +147,43 @@ class TerminalView:
 
     @render.register
     def _(self, event: FirstToken) -> None:
-        self._stop_waiting()
+        if event.agent == MAIN:
+            self._screen.stop_waiting()
 
     @render.register
     def _(self, event: TextDelta) -> None:
         if event.agent == MAIN:
             self._shown.add(event.item)
-            self._write(event.text)
+            self._screen.write(event.text)
 
     @render.register
     def _(self, event: TextFinished) -> None:
-        if event.item not in self._shown and event.agent not in self._members:
-            self.show_line(f"{_name(event)}{event.text}")
-        self._end_line()
+        if event.agent in self._members:
+            return
+        if event.agent != MAIN:
+            self._screen.folded(event.text, agent=event.agent)
+        elif event.item not in self._shown:
+            self.show_line(event.text)
+        else:
+            self._screen.end_line()
         self._last_text[event.agent] = event.text.strip()
 
     @render.register
     def _(self, event: ThinkingDelta) -> None:
-        if self._thinking and event.agent == MAIN:
+        if self._screen.thinking and event.agent == MAIN:
             self._shown.add(event.item)
-            self._write(event.text, "dim italic")
+            self._screen.write(event.text, "dim italic")
         else:
             self._wait("thinking")
 
     @render.register
     def _(self, event: ThinkingFinished) -> None:
-        if event.item not in self._shown:
-            first = " ".join(event.text.split())
-            shown = first if len(first) <= _THOUGHT_PREVIEW else f"{first[:_THOUGHT_PREVIEW].rstrip()}…"
-            self.show_line(f"{_name(event)}∴ {shown} ({len(event.text.split())} words of thought)", "dim italic")
-        self._end_line()
+        if event.item in self._shown:
+            self._screen.end_line()
+        elif self._screen.thinking:
+            self._screen.folded(event.text, "dim italic", event.agent)
+        else:
+            self._screen.line(words.thought(event.text), "dim italic", event.agent)
 
     @render.register
     def _(self, event: ToolCallDelta) -> None:
@@ -198,124 +198,140 @@ class TerminalView:
     def _(self, event: Failover) -> None:
         after = f" in {event.wait:.0f} s" if event.wait >= 1 else ""
         where = "again" if event.to == event.endpoint else event.to
-        self.show_line(f"! {event.reason.rstrip('.')}; trying {where}{after}", "yellow")
+        self._warn(event, f"{event.reason.rstrip('.')}; trying {where}{after}")
 
     @render.register
     def _(self, event: ModelNotice) -> None:
-        self.show_line(f"! {event.message}", "yellow")
+        self._warn(event, event.message)
         if event.hint:
-            self.show_line(f"  {event.hint}")
+            self._screen.line(f"  {event.hint}", agent=event.agent)
 
     @render.register
     def _(self, event: ToolStarted) -> None:
         self._titles[event.item] = event.title
         if event.tool_kind == "think":
             return
-        self._loud.add(event.item)
-        self.show_line(f"{_name(event)}● {event.title}", "bold blue")
+        if event.agent == MAIN or event.tool_kind == "execute":
+            self._loud.add(event.item)
+        self._screen.line(f"● {event.title}", "bold blue", event.agent)
         self._wait(event.title)
 
     @render.register
     def _(self, event: ToolOutput) -> None:
-        if event.agent != MAIN:
-            self._output[event.item] = self._output.get(event.item, "") + event.text
+        if event.agent == MAIN:
+            for line in split_lines(event.text):
+                self._screen.write(line if self._screen.in_line else f"  │ {line}", "dim")
             return
-        for line in split_lines(event.text):
-            self._write(line if self._in_line else f"  │ {line}", "dim")
+        printed = self._printed.pop((event.agent, event.item), "") + event.text
+        *whole, last = printed.split("\n")
+        for line in whole:
+            self._screen.line(f"  {line}", "dim", event.agent)
+        if last:
+            self._printed[event.agent, event.item] = last
 
     @render.register
     def _(self, event: ToolFinished) -> None:
-        for line in split_lines(self._output.pop(event.item, "")):
-            self.show_line(f"{_name(event)}  │ {strip_eol(line)}", "dim")
         title = self._titles.pop(event.item, "")
-        code = _EXIT_CODE.search(event.text)
+        if rest := self._printed.pop((event.agent, event.item), ""):
+            self._screen.line(f"  {rest}", "dim", event.agent)
+        code = words.failed_exit(event.text)
         if event.status == "completed" and code:
-            self.show_line(f"{_name(event)}  ! {title}: {code[1]}", "yellow")
+            self._screen.line(f"  ! {title}: {code}", "yellow", event.agent)
         elif event.status == "completed" and event.item in self._loud:
-            self.show_line(f"{_name(event)}  ✔ {title}", "green")
+            self._screen.line(f"  ✔ {title}", "green", event.agent)
         elif event.status == "failed":
             reason = event.text.strip().split("\n")[0]
-            self.show_line(f"{_name(event)}  ✘ {title}: {reason}", "red")
+            self._screen.line(f"  ✘ {title}: {reason}", "red", event.agent)
 
     @render.register
     def _(self, event: EditProposed) -> None:
-        what = "a new file" if event.creates else counted(len(event.hunks), "hunk")
-        if event.agent != MAIN:
-            self.show_line(f"{_name(event)}  ± {visible(event.path)} ({what}, in its copy)", "bold")
+        if event.agent != MAIN and not self._screen.thinking:
             return
-        self._asking.add(event.item)
-        self.show_line(f"  ± {visible(event.path)} ({what}, proposed)", "bold")
-        self.show_diff(event.diff)
+        if event.agent == MAIN:
+            self._asking.add(event.item)
+        what = "a new file" if event.creates else words.counted(len(event.hunks), "hunk")
+        self._screen.line(f"  ± {visible(event.path)} ({what}, proposed)", "bold", event.agent)
+        if event.diff and visible(event.diff) not in self._approved:
+            self._screen.diff(event.diff, event.agent)
 
     @render.register
     def _(self, event: EditResolved) -> None:
         self._asking.discard(event.item)
-        if event.outcome == "applied" and event.agent != MAIN:
-            return
-        if event.outcome == "applied":
+        if event.outcome != "applied":
+            reason = f": {event.reason}" if event.reason else ""
+            self._screen.line(f"  ✘ {event.path}: {event.outcome}{reason}", "yellow", event.agent)
+        elif event.agent == MAIN:
             where = "saved" if event.saved else "not saved yet: it is open in the editor"
             self.show_line(f"  ✔ {event.path}: applied, {where}", "green")
-        else:
-            reason = f": {event.reason}" if event.reason else ""
-            self.show_line(f"{_name(event)}  ✘ {event.path}: {event.outcome}{reason}", "yellow")
 
     @render.register
     def _(self, event: Asked) -> None:
-        self.show_line(f"{_name(event)}? {event.title}", "bold yellow")
+        self._screen.line(f"? {event.title}", "bold yellow", event.agent)
         self._asking.add(event.question)
+        self._details[event.question] = event.detail
         self._labels |= {(event.question, option.id): option.label for option in event.options}
-        for line in split_lines(visible(event.detail)):
-            self.show_line(f"    {strip_eol(line)}")
+        holds_diff = "\n+++ " in event.detail
+        for line in map(strip_eol, split_lines(visible(event.detail))):
+            self._screen.line(f"    {line}", diff_style(line) if holds_diff else "", event.agent)
 
     @render.register
     def _(self, event: Answered) -> None:
         self._asking.discard(event.question)
+        detail = self._details.pop(event.question, "")
+        if event.option == "allow_once":
+            self._approved = detail
         chosen = self._labels.get((event.question, event.option), event.option)
         answer = event.text or chosen or "no answer, which means no"
-        self.show_line(f"  → {answer}{'' if event.by == 'user' else f' ({event.by})'}", "yellow")
+        by = "" if event.by == "user" else f" ({event.by})"
+        self._screen.line(f"  → {answer}{by}", "yellow", event.agent)
 
     @render.register
     def _(self, event: SubAgentStarted) -> None:
+        self._at_work[event.name] = event
+        self._screen.make_room(self._at_work)
         if event.role == "member":
             self._members.add(event.name)
-        self.show_line(f"⇉ {event.name} begins: {event.text}", "magenta")
+        self._screen.folded(words.begins(event), "magenta", event.name, _BEGINNING)
 
     @render.register
     def _(self, event: SubAgentFinished) -> None:
-        how = "is done" if event.stop_reason == "end_turn" else f"ended: {event.stop_reason}"
+        good = event.stop_reason == "end_turn"
+        ended = "⇇ has finished" if good else f"⇇ ended: {event.stop_reason}"
         known = event.name in self._members or event.summary.strip() in ("", self._last_text.get(event.name))
-        self.show_line(f"⇇ {event.name} {how}{'' if known else f' · {event.summary}'}", "magenta")
+        text = ended if known else f"{ended}\n{event.summary}"
+        self._at_work.pop(event.name, None)
+        if not (good and event.name in self._members):
+            self._screen.folded(text, "magenta" if good else "yellow", event.name)
 
     @render.register
     def _(self, event: CouncilProposal) -> None:
-        self.show_line(f"◇ {event.role} proposes: {event.text}", "magenta")
+        self._council(event.role, "proposes", event.text)
 
     @render.register
     def _(self, event: CouncilCritique) -> None:
-        self.show_line(f"◇ {event.role} on {event.about}: {event.text}", "magenta")
+        self._council(event.role, f"on {event.about}'s proposal", event.text)
 
     @render.register
     def _(self, event: CouncilRevision) -> None:
-        self.show_line(f"◇ {event.role} revises: {event.text}", "magenta")
+        self._council(event.role, "revises", event.text)
 
     @render.register
     def _(self, event: CouncilDecision) -> None:
-        self.show_line(f"◆ decided: {ranked(event.ranking, event.scores)}. {event.reason}", "magenta")
+        self.show_line(words.decided(event), "bold magenta")
         for dissent in event.dissent:
             self.show_line(f"  dissent: {dissent}", "magenta")
 
     @render.register
     def _(self, event: BudgetWarning) -> None:
-        self.show_line(f"! {event.budget}: {event.used:,.6g} of {event.limit:,.6g} used", "yellow")
+        self._warn(event, words.nearly_used(event))
 
     @render.register
     def _(self, event: LoopDetected) -> None:
-        self.show_line(f"! the model repeats itself ({event.pattern}, {event.count} times)", "yellow")
+        self._warn(event, f"the model repeats itself ({event.pattern}, {event.count} times)")
 
     @render.register
     def _(self, event: RecoveryTried) -> None:
-        problem = PROBLEMS.get(event.problem, event.problem)
-        self._note(event, f"{problem}: the model gets another chance")
+        self._note(event, f"{words.PROBLEMS.get(event.problem, event.problem)}: the model gets another chance")
 
     @render.register
     def _(self, event: Steered) -> None:
@@ -323,55 +339,24 @@ class TerminalView:
 
     @render.register
     def _(self, event: ErrorRaised) -> None:
-        self._last_error = f"{event.message} {event.hint}".strip()
-        self.show_line(f"{_name(event)}✘ {event.message} [{event.code}]", "red")
+        if event.agent == MAIN:
+            self._last_error = f"{event.message} {event.hint}".strip()
+        self._screen.line(f"✘ {event.message} [{event.code}]", "red", event.agent)
         if event.hint:
-            self.show_line(f"  {event.hint}")
+            self._screen.line(f"  {event.hint}", agent=event.agent)
+
+    def _council(self, role: str, does: str, text: str) -> None:
+        """What a member says, apart from what is done."""
+        self._screen.line(f"◇ {does}", "bold magenta", role)
+        self._screen.folded(text, agent=role)
 
     def _note(self, event: Event, text: str) -> None:
-        self.show_line(f"{_name(event)}· {text}", "dim")
+        self._screen.line(f"· {text}", "dim", event.agent)
 
-    def _write(self, text: str, style: str = "") -> None:
-        """Text that goes on where the last ended."""
-        self._stop_waiting()
-        self._console.print(harmless(text), style=style, end="", markup=False, highlight=False, soft_wrap=True)
-        self._console.file.flush()
-        if text:
-            self._in_line = not text.endswith("\n")
-
-    def _end_line(self) -> None:
-        self._stop_waiting()
-        if self._in_line:
-            self._console.print()
-            self._in_line = False
+    def _warn(self, event: Event, text: str) -> None:
+        self._screen.line(f"! {text}", "yellow", event.agent)
 
     def _wait(self, what: str) -> None:
-        """Tell, on a terminal, what is being waited for, until something is printed."""
-        if not self._console.is_terminal or self._in_line or self._asking:
-            return
-        from rich.text import Text
-
-        if self._status is None:
-            self._status = self._console.status("")
-            self._status.start()
-        self._status.update(Text(harmless(f"{what}…"), style="dim"))
-
-    def _stop_waiting(self) -> None:
-        if self._status is not None:
-            self._status.stop()
-            self._status = None
-
-
-def terminal_console() -> Console:
-    """A console on standard output that writes a question mark for what the output's encoding lacks."""
-    from rich.console import Console
-
-    reconfigure = getattr(sys.stdout, "reconfigure", None)
-    if reconfigure is not None:
-        reconfigure(errors="replace")
-    return Console(highlight=False)
-
-
-def _name(event: Event) -> str:
-    """The name of a sub-agent before what it does; nothing for the main agent."""
-    return "" if event.agent == MAIN else f"[{event.agent}] "
+        """What the spinner tells: while others work, who they are."""
+        if not self._asking:
+            self._screen.wait(f"at work: {', '.join(self._at_work)}" if self._at_work else what)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from agentic.events import Metrics
+from agentic.events import BudgetWarning, Compacted, CouncilDecision, Metrics, SubAgentStarted
 
 PROBLEMS = {
     "empty": "the answer is empty",
@@ -24,6 +24,14 @@ PROBLEMS = {
 }
 """What is wrong with a run, by the name of the problem."""
 
+_COMPACTED = {
+    "outputs": "old tool outputs were shortened",
+    "summary": "old turns were summed up",
+    "dropped": "the oldest turns were dropped",
+}
+_ROLES = {"member": "joins the council", "candidate": "does the whole task", "resolver": "resolves what two did apart"}
+_THOUGHT_PREVIEW = 100
+_EXIT_CODE = re.compile(r"\[(exit code (?!0\])-?\d+)\]\Z")
 _CONTROL = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
 )
@@ -52,6 +60,40 @@ def progress_bar(done: int, total: int | None, width: int = 20) -> str:
         return f"{done:,}"
     filled = min(width, done * width // total)
     return f"{'━' * filled}{'─' * (width - filled)} {done:,} of {total:,}"
+
+
+def thought(text: str) -> str:
+    """The beginning of what was thought, on one line."""
+    line = " ".join(text.split())
+    shown = line if len(line) <= _THOUGHT_PREVIEW else f"{line[:_THOUGHT_PREVIEW].rstrip()}…"
+    return f"∴ {shown} ({len(text.split())} words of thought)"
+
+
+def failed_exit(result: str) -> str:
+    """`exit code 2` where a command's result ends with another code than 0; else empty."""
+    found = _EXIT_CODE.search(result)
+    return found[1] if found else ""
+
+
+def compacted(event: Compacted) -> str:
+    """What was done to make room."""
+    return f"the window was full: {_COMPACTED[event.by]} ({event.before:,} → {event.after:,} tokens)"
+
+
+def nearly_used(event: BudgetWarning) -> str:
+    """How much of a budget is used."""
+    return f"{event.used:,.6g} of {event.limit:,.6g} {event.budget.replace('_', ' ')} used"
+
+
+def begins(event: SubAgentStarted) -> str:
+    """What another agent is there for."""
+    after = f" (after {', '.join(event.depends_on)})" if event.depends_on else ""
+    return f"⇉ {_ROLES.get(event.role, event.text)}{after}"
+
+
+def decided(event: CouncilDecision) -> str:
+    """The ranking with its scores, and how it came about."""
+    return f"◆ decided: {ranked(event.ranking, event.scores) or 'nothing'}. {event.reason}".rstrip()
 
 
 def ranked(names: Sequence[str], scores: Mapping[str, float]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, Any, get_args
@@ -20,6 +21,7 @@ from agentic.control.types import Problem
 from agentic.ports.asker import YES_NO, Proposal, Question, Reply, Verdict
 from agentic_server.terminal import TerminalView
 from agentic_server.terminal_asker import CLOSED, NOBODY, NOBODY_TO_REVIEW, TerminalAsker
+from agentic_server.terminal_order import OneAtATime
 from agentic_server.terminal_words import PROBLEMS, metrics_line, progress_bar
 
 MAIN = e.Origin(session_id="s", turn_id="t", agent="main")
@@ -81,7 +83,7 @@ RUN: list[e.Event] = [
 SHOWN = """\
 › Light the lamp.
 · coding, work (complexity 0.2, by model)
-· context: lamp.py (about 1,200 tokens)
+· offered: lamp.py (about 1,200 tokens)
 Plan
   ✔ Look
   ▸ Mend
@@ -109,10 +111,11 @@ I look at the lamp [bold].
   │ one
   │ two
   ✘ run make: exit code 2
-⇉ tester begins: Test it.
-[tester] Tested.
-⇇ tester is done · It works.
-! tokens: 80,000 of 100,000 used
+tester │ ⇉ Test it.
+tester │ Tested.
+tester │ ⇇ has finished
+tester │ It works.
+! 80,000 of 100,000 tokens used
 ✘ Nobody answers. [endpoint_unreachable]
   Start the server.
 The lamp is lit.
@@ -167,44 +170,167 @@ def test_a_summary_that_was_already_read_is_not_repeated() -> None:
     assert shown(said, end) == "Done.\n✘ ended: max_time · 0.0 s · 0 tokens in · 0 out · 0 tool calls\n"
 
 
+def of(name: str) -> e.Origin:
+    return e.Origin(session_id="s", turn_id="t", agent=name)
+
+
+def begun(name: str, text: str = "Do it.", **fields: Any) -> e.SubAgentStarted:
+    return e.SubAgentStarted(**MAIN, name=name, text=text, priority=1, **fields)
+
+
+def ran(agent: e.Origin, item: str, title: str = "Run make") -> e.ToolStarted:
+    return e.ToolStarted(**agent, item=item, tool="run_command", tool_kind="execute", title=title, arguments="{}")
+
+
 def test_what_a_sub_agent_does_in_its_copy_is_told_under_its_name_and_once() -> None:
     run: list[e.Event] = [
-        e.SubAgentStarted(**MAIN, name="tester", text="Test it.", priority=1),
+        begun("tester", "Test it.", depends_on=["api"]),
+        e.ToolStarted(**SUB, item="c", tool="edit_file", tool_kind="edit", title="Edit a.py", arguments="{}"),
         e.EditProposed(**SUB, item="p", call="c", path="a.py", version="1", creates=False, diff=DIFF, hunks=[HUNK]),
         e.EditResolved(**SUB, item="p", outcome="applied", path="a.py"),
-        e.ToolOutput(**SUB, item="c2", stream="stdout", text="one\ntw"),
-        e.ToolOutput(**MAIN, item="c3", stream="stdout", text="other\n"),
-        e.ToolOutput(**SUB, item="c2", stream="stdout", text="o\n"),
-        e.ToolFinished(**SUB, item="c2", status="completed", text="one\ntwo\n"),
-        e.TextFinished(**SUB, item="y", text="Tested."),
-        e.SubAgentFinished(**MAIN, name="tester", stop_reason="end_turn", summary="Tested."),
+        e.ToolFinished(**SUB, item="c", status="completed", text="ok"),
+        e.TextFinished(**SUB, item="y", text="Tested.\nFact: it works"),
+        e.SubAgentFinished(**MAIN, name="tester", stop_reason="end_turn", summary="Tested.\nFact: it works"),
     ]
     assert shown(*run) == (
-        "⇉ tester begins: Test it.\n"
-        "[tester]   ± a.py (1 hunk, in its copy)\n"
-        "  │ other\n"
-        "[tester]   │ one\n"
-        "[tester]   │ two\n"
-        "[tester] Tested.\n"
-        "⇇ tester is done\n"
+        "tester │ ⇉ Test it. (after api)\n"
+        "tester │ ● Edit a.py\n"
+        "tester │ Tested.\n"
+        "tester │ Fact: it works\n"
+        "tester │ ⇇ has finished\n"
     )
+    assert "tester │     +lit = True\n" in shown(*run, thinking=True), "the diff is there for those who want all"
 
 
-def test_what_a_council_says_is_told_once() -> None:
+def test_what_two_print_at_once_comes_in_whole_lines() -> None:
+    one, two = of("api"), of("web")
     run: list[e.Event] = [
-        e.SubAgentStarted(**MAIN, name="tester", text="Looks for faults.", priority=1, role="member"),
-        e.TextFinished(**SUB, item="y", text="Use files."),
-        e.CouncilProposal(**MAIN, council="c", role="tester", text="Use files."),
+        begun("api"),
+        begun("web"),
+        ran(one, "c1"),
+        ran(two, "c2"),
+        e.ToolOutput(**one, item="c1", stream="stdout", text="one\ntw"),
+        e.ToolOutput(**two, item="c2", stream="stdout", text="eins\nzw"),
+        e.ToolOutput(**one, item="c1", stream="stdout", text="o\nthr"),
+        e.ToolFinished(**two, item="c2", status="completed", text="eins\nzw\n[exit code 2]"),
+        e.ToolFinished(**one, item="c1", status="completed", text="one\ntwo\nthr\n[exit code 0]"),
+    ]
+    assert shown(*run).split("\n")[4:] == [
+        "api    │   one",
+        "web    │   eins",
+        "api    │   two",
+        "web    │   zw",
+        "web    │   ! Run make: exit code 2",
+        "api    │   thr",
+        "api    │   ✔ Run make",
+        "",
+    ]
+
+
+def test_on_a_terminal_every_piece_of_a_long_line_stands_beside_the_name() -> None:
+    words = " ".join(["many"] * 40)
+    coloured = shown(begun("tester"), e.TextFinished(**SUB, item="y", text=f"  {words}"), terminal=True)
+    lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", coloured).strip("\n").split("\n")[1:]
+    assert len(lines) > 3
+    assert all(line.startswith("tester │ many") and len(line) <= 60 for line in lines)
+
+
+def test_what_a_council_says_is_told_once_and_long_texts_are_folded() -> None:
+    text = "".join(f"{number}. step\n" for number in range(1, 21))
+    run: list[e.Event] = [
+        begun("tester", "You look for faults.", role="member"),
+        e.TextFinished(**SUB, item="y", text=text),
+        e.CouncilProposal(**MAIN, council="c", role="tester", text=text),
+        e.CouncilCritique(**MAIN, council="c", role="tester", about="data", text="Slow."),
         e.TextFinished(**SUB, item="y", text='{"tester": {"score": 8}}'),
-        e.CouncilDecision(**MAIN, council="c", ranking=["tester", "mute"], reason="So.", scores={"tester": 0.8}),
+        e.CouncilDecision(
+            **MAIN, council="c", ranking=["tester", "mute"], reason="So.", dissent=["No."], scores={"tester": 0.8}
+        ),
         e.SubAgentFinished(**MAIN, name="tester", stop_reason="end_turn", summary='{"tester": {"score": 8}}'),
     ]
-    assert shown(*run) == (
-        "⇉ tester begins: Looks for faults.\n"
-        "◇ tester proposes: Use files.\n"
-        "◆ decided: tester (0.80) > mute. So.\n"
-        "⇇ tester is done\n"
+    steps = [f"tester │ {number}. step\n" for number in range(1, 21)]
+    head, rest = (
+        ["tester │ ⇉ joins the council\n", "tester │ ◇ proposes\n"],
+        [
+            "tester │ ◇ on data's proposal\n",
+            "tester │ Slow.\n",
+            "◆ decided: tester (0.80) > mute. So.\n",
+            "  dissent: No.\n",
+        ],
     )
+    folded = "tester │ … 8 more lines; the log has all\n"
+    assert shown(*run) == "".join([*head, *steps[:12], folded, *rest])
+    assert shown(*run, thinking=True) == "".join([*head, *steps, *rest])
+
+
+def test_a_member_that_drops_out_is_told() -> None:
+    why = "It answered nothing, twice."
+    gone = e.SubAgentFinished(**MAIN, name="tester", stop_reason="error", summary=why)
+    assert shown(begun("tester", role="member"), e.ErrorRaised(**SUB, code="empty", message=why), gone).split("\n")[
+        1:
+    ] == [
+        f"tester │ ✘ {why} [empty]",
+        "tester │ ⇇ ended: error",
+        "",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("event", "line"),
+    [
+        (e.BudgetWarning(**SUB, budget="tool_calls", used=241, limit=300), "! 241 of 300 tool calls used"),
+        (e.LoopDetected(**SUB, pattern="read_file a", count=3), "! the model repeats itself (read_file a, 3 times)"),
+        (
+            e.Compacted(**SUB, before=9000, after=5000, by="summary"),
+            "· the window was full: old turns were summed up (9,000 → 5,000 tokens)",
+        ),
+        (e.RetrievalResult(**SUB, paths=["a.py", "b.py"], tokens=900), "· offered: a.py, b.py (about 900 tokens)"),
+        (e.ErrorRaised(**SUB, code="timeout", message="No answer."), "✘ No answer. [timeout]"),
+    ],
+)
+def test_what_befalls_a_sub_agent_is_one_line_under_its_name(event: e.Event, line: str) -> None:
+    assert shown(event) == f"tester │ {line}\n"
+
+
+def test_a_diff_that_was_allowed_as_a_part_of_the_whole_is_not_shown_again() -> None:
+    detail = f"lamp.py +1 −1\n\n{DIFF}"
+    asked = e.Asked(**MAIN, question="q", call="c", title="Apply all?", detail=detail, options=list(YES_NO))
+    edit = e.EditProposed(**MAIN, item="p", call="c", path="lamp.py", version="1", creates=False, diff=DIFF, hunks=[])
+    yes, no = (e.Answered(**MAIN, question="q", option=option, by="user") for option in ("allow_once", "each"))
+    assert shown(asked, yes, edit).count("+lit = True") == 1
+    assert shown(asked, no, edit).count("+lit = True") == 2
+
+
+def test_while_a_question_stands_nothing_is_shown_but_its_answer() -> None:
+    seen: list[e.Event] = []
+    order = OneAtATime(seen.append)
+    questions = [
+        e.Asked(**of(name), question=name, call="c", title="?", detail="", options=[]) for name in ("api", "web")
+    ]
+    answers = [e.Answered(**of(name), question=name, option="", by="user") for name in ("api", "web")]
+    talk = [e.TextFinished(**SUB, item=str(number), text="") for number in range(3)]
+    for event in (talk[0], questions[0], talk[1], questions[1], talk[2]):
+        order.push(event)
+    assert seen == [talk[0], questions[0]]
+    order.push(answers[0])
+    assert seen[2:] == [answers[0], talk[1], questions[1]]
+    order.push(answers[1])
+    assert seen[5:] == [answers[1], talk[2]]
+
+
+def test_an_answer_that_came_before_its_question_could_be_shown_closes_it() -> None:
+    seen: list[e.Event] = []
+    order = OneAtATime(seen.append)
+    asked, proposed = ASKED, PROPOSED
+    answered = e.Answered(**MAIN, question="q", option="", by="cancelled")
+    resolved = e.EditResolved(**MAIN, item="p", outcome="rejected", path="lamp.py")
+    for event in (proposed, asked, answered, resolved):
+        order.push(event)
+    assert seen == [proposed, resolved, asked, answered]
+    order.push(asked)
+    order.push(proposed)
+    order.flush()
+    assert seen[4:] == [asked, proposed]
 
 
 @pytest.mark.parametrize("problem", get_args(Problem))

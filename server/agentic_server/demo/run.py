@@ -19,7 +19,8 @@ from agentic_server.demo.document import Document
 from agentic_server.demo.editor import Editor
 from agentic_server.record import Upstream, recorder
 from agentic_server.replay import ReplayServer
-from agentic_server.terminal import TerminalView, terminal_console
+from agentic_server.terminal import TerminalView
+from agentic_server.terminal_screen import terminal_console
 
 if TYPE_CHECKING:
     from rich.console import Console
