@@ -542,3 +542,16 @@ async def test_a_view_of_files_on_the_disk_takes_up_what_its_commands_do(ws: Pat
     await view.aclose()
     await workspace.close()
     assert tree_of(ws) == before
+
+
+async def test_what_is_written_between_two_commands_is_compiled_anew(ws: Path, copy: Copy) -> None:
+    """Of the same length and within the same second: Python would take what it has compiled."""
+    put(ws, {"number.py": "one = 1\n"})
+    checkout = await copy(ws)
+    seen: list[str] = []
+    for digit in "123":
+        assert await checkout.write("number.py", f"one = {digit}\n") is None
+        command = Command(f"'{sys.executable}' -c 'import number; print(number.one)'")
+        async with aclosing(checkout.run(command)) as said:
+            seen += [piece.text.strip() async for piece in said if isinstance(piece, Output)]
+    assert seen == ["1", "2", "3"]

@@ -288,7 +288,7 @@ async def test_sessions_are_listed_the_last_used_first(staged: Staged) -> None:
 
 async def test_the_transcript_holds_everything_the_reasoning_included(staged: Staged) -> None:
     daemon, model = staged
-    long = random.Random(1).randbytes(100_000).hex()
+    long = random.Random(1).randbytes(15_000).hex()
     daemon.file("long.txt", "only line\n")
     model.play(
         Reply(work("Let me look."), thinking="I should read it.", calls=[("read_file", {"path": "long.txt"})]),

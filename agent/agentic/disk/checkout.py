@@ -207,7 +207,11 @@ def _copy_tracked(root: CopiedRoot, path: str, stop: threading.Event) -> None:
 
 
 def _put(place: Path, name: str, text: str | None) -> None:
-    """Give a file this text, keeping its mode and its byte order mark; None removes it."""
+    """Give a file this text, keeping its mode and its byte order mark; None removes it.
+
+    Its time is always another whole second than before: Python, and make, take a file of the same size and second for
+    the one that they have compiled.
+    """
     if text is None:
         with suppress(FileNotFoundError, NotADirectoryError):
             place.unlink()
@@ -219,7 +223,10 @@ def _put(place: Path, name: str, text: str | None) -> None:
     try:
         new.write_bytes(to_bytes(text, bom))
         if place.exists():
-            new.chmod(place.stat().st_mode & 0o777)
+            before = place.stat()
+            new.chmod(before.st_mode & 0o777)
+            later = max(int(before.st_mtime) + 1, int(new.stat().st_mtime))
+            os.utime(new, (later, later))
         os.replace(new, place)
     finally:
         new.unlink(missing_ok=True)
