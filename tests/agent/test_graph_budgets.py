@@ -12,7 +12,7 @@ import pytest
 from support.company import Agents, Company
 from support.runs import work
 
-from agentic.events import BudgetWarning, CouncilDecision, IterationStarted, ModelEvent, TurnFinished
+from agentic.events import BudgetWarning, CouncilDecision, IterationStarted, ModelEvent, ToolFinished, TurnFinished
 from agentic.ports.model import ModelRequest, Say, Usage
 from agentic.task import CouncilRules, Limits, Prices, TeamRules
 
@@ -109,3 +109,12 @@ async def test_the_time_of_one_agent_ends_that_one_alone() -> None:
     finished = await company.play(team=TeamRules(seconds=0.2))
     assert (finished.stop_reason, finished.summary) == ("end_turn", "All done.")
     assert company.ended == {"one": "end_turn", "two": "max_time", "three": "end_turn", "four": "end_turn"}
+
+
+async def test_agents_side_by_side_share_one_budget_of_calls() -> None:
+    """Each of the four has answered with three calls before any of these has run."""
+    three = Say(calls=[("search_text", {"pattern": str(number)}) for number in range(3)])
+    company = Company(lambda name, n: FIRST["delegation"][n - 1] if name == "main" and n < 3 else three, FILES)
+    finished = await company.play(limits=Limits(tool_calls=8))
+    assert (finished.stop_reason, finished.metrics.tool_calls) == ("max_budget", 8)
+    assert len(company.all_of(ToolFinished)) == 8

@@ -22,10 +22,8 @@ from agentic.tools.runtime import run_call
 async def run_calls(state: TurnState, turn: Turn) -> TurnState:
     """Run the calls that wait; those that a cancellation leaves over are withdrawn."""
     context = tool_context(turn)
-    keep = control.cut_calls(state, turn.task.limits, len(turn.pending), spent(turn))
-    turn.drop_pending(f"Not run: the turn's {turn.task.limits.tool_calls} tool calls are used up.", keep)
     try:
-        while turn.pending:
+        while _drop_beyond_budget(state, turn):
             fitting = replace(context, max_chars=await turn.window.result_chars())
             call = turn.pending.pop(0)
             turn.meter.add_call()
@@ -43,6 +41,14 @@ async def run_calls(state: TurnState, turn: Turn) -> TurnState:
     finally:
         turn.drop_pending("Not run: the turn was ended by the user or by its time limit.")
     return state
+
+
+def _drop_beyond_budget(state: TurnState, turn: Turn) -> bool:
+    """Whether a call waits that may still be run; other agents use up the same budget meanwhile."""
+    limits = turn.task.limits
+    keep = control.cut_calls(state, limits, len(turn.pending), spent(turn))
+    turn.drop_pending(f"Not run: the turn's {limits.tool_calls} tool calls are used up.", keep)
+    return bool(turn.pending)
 
 
 def spent(turn: Turn) -> Spent:
