@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 
 from agentic.events import (
     MAIN,
+    BudgetWarning,
+    Compacted,
     CouncilDecision,
     CouncilProposal,
     EditProposed,
@@ -15,9 +17,11 @@ from agentic.events import (
     Event,
     Failover,
     IterationStarted,
+    LoopDetected,
     ModelNotice,
     PhaseStarted,
     PlanUpdated,
+    RetrievalResult,
     SubAgentFinished,
     SubAgentStarted,
     TextDelta,
@@ -29,6 +33,8 @@ from agentic.events import (
 TEXT_INTERVAL = 0.25
 """Seconds between two reports of streamed text."""
 TEXT_LENGTH = 80
+MAX_TAIL = 48
+"""Of a report, for the names of the others."""
 
 
 Send = Callable[[str | int, Mapping[str, object]], None]
@@ -46,12 +52,17 @@ class Progress:
         self._last_text = 0.0
         self._percentage = 0
         self._ended = False
+        self._at_work: list[str] = []
+        """The other agents that work now."""
         self._send({"kind": "begin", "title": title, "cancellable": True, "percentage": 0, "message": "starting"})
 
     def show(self, event: Event) -> None:
         """Report the event, where it is one to report."""
         if event.agent != MAIN:
             self._show_other(event)
+            return
+        if isinstance(event, SubAgentStarted | SubAgentFinished):
+            self._show_team(event)
             return
         if isinstance(event, TextDelta):
             self._show_text(event)
@@ -73,10 +84,23 @@ class Progress:
             self._send({"kind": "end", "message": _line(message)})
 
     def _show_other(self, event: Event) -> None:
-        """Of other agents only what they do: their texts would come all at once."""
+        """Of other agents only what they do, and who else works: their texts would come all at once."""
         message = _message(event)
-        if message and not isinstance(event, PhaseStarted | PlanUpdated):
-            self._report(_line(f"[{event.agent}] {message}"))
+        if not message or isinstance(event, PhaseStarted | PlanUpdated | EditProposed | EditResolved):
+            return
+        others = [name for name in self._at_work if name != event.agent]
+        tail = " " + _line(f"· with {', '.join(others)}", MAX_TAIL) if others else ""
+        self._report(_line(f"{event.agent}: {message}", TEXT_LENGTH - len(tail)) + tail)
+
+    def _show_team(self, event: SubAgentStarted | SubAgentFinished) -> None:
+        if isinstance(event, SubAgentStarted):
+            self._at_work.append(event.name)
+            self._report(_line(f"at work: {', '.join(self._at_work)}"))
+            return
+        self._at_work = [name for name in self._at_work if name != event.name]
+        left = f" · at work: {', '.join(self._at_work)}" if self._at_work else ""
+        how = "has finished" if event.stop_reason == "end_turn" else f"ended: {event.stop_reason}"
+        self._report(_line(f"{event.name} {how}{left}"))
 
     def _show_text(self, delta: TextDelta) -> None:
         self._text = (self._text + delta.text)[-400:] if delta.item == self._item else delta.text
@@ -113,19 +137,23 @@ def _message(event: Event) -> str:
         case ErrorRaised() | ModelNotice():
             return _line(event.message)
         case _:
-            return _team_message(event)
+            return _rarer_message(event)
 
 
-def _team_message(event: Event) -> str:
+def _rarer_message(event: Event) -> str:
     match event:
-        case SubAgentStarted():
-            return _line(f"{event.name} begins: {event.text}")
-        case SubAgentFinished():
-            return _line(f"{event.name} ended ({event.stop_reason})")
         case CouncilProposal():
             return _line(f"{event.role} proposes: {event.text}")
         case CouncilDecision():
             return _line(f"the council decided: {', '.join(event.ranking)}")
+        case RetrievalResult(paths=[_, *_]):
+            return _line(f"looks at {', '.join(event.paths)}")
+        case Compacted():
+            return "makes the conversation shorter"
+        case LoopDetected():
+            return _line(f"the model repeats itself: {event.pattern}")
+        case BudgetWarning():
+            return f"{event.used:,.6g} of {event.limit:,.6g} {event.budget.replace('_', ' ')} used"
         case _:
             return ""
 
@@ -140,8 +168,8 @@ def _percentage(event: Event) -> int:
             return 0
 
 
-def _line(text: str, *, keep_end: bool = False) -> str:
+def _line(text: str, limit: int = TEXT_LENGTH, *, keep_end: bool = False) -> str:
     line = " ".join(text.split())
-    if len(line) <= TEXT_LENGTH:
+    if len(line) <= limit:
         return line
-    return "…" + line[1 - TEXT_LENGTH :] if keep_end else line[: TEXT_LENGTH - 1] + "…"
+    return "…" + line[1 - limit :] if keep_end else line[: limit - 1] + "…"

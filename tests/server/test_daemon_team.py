@@ -362,3 +362,22 @@ def _emphases() -> list[str]:
 
 def _patches(litter: Answer, good: str) -> list[list[Answer]]:
     return [candidate("return a * b + 1", litter), candidate(good), candidate("return b - a", litter)]
+
+
+async def test_the_progress_of_a_plain_client_tells_which_agents_work(tmp_path: Path) -> None:
+    async with stage(tmp_path, PLAIN, {"mode": "accept-edits"}) as (daemon, model):
+        write_files(daemon)
+        cast = company("api", "web")
+        cast.hold()
+        model.play_by(cast)
+        await daemon.run("Build it all.")
+        await daemon.until(lambda: [v for v in _progress(daemon) if v["kind"] == "end"] or None)
+        messages = [value["message"] for value in _progress(daemon)]
+        assert "at work: api, web" in messages
+        assert "api: Edit api.py · with web" in messages
+        assert messages[-1] == f"end_turn: {DONE.text}"
+        assert [value["kind"] for value in _progress(daemon)].count("end") == 1
+
+
+def _progress(daemon: Daemon) -> list[dict[str, Any]]:
+    return [params["value"] for params in daemon.received("$/progress")]

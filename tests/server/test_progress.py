@@ -13,9 +13,13 @@ from agentic.events import (
     PhaseStarted,
     PlanStep,
     PlanUpdated,
+    SubAgentFinished,
+    SubAgentStarted,
     TextDelta,
     TextFinished,
+    ToolStarted,
     TurnFinished,
+    TurnStarted,
 )
 from agentic_server.progress import TEXT_LENGTH, Progress
 
@@ -69,6 +73,45 @@ def test_a_failover_says_where_it_goes_on_and_when() -> None:
         "trying http://b/v1: It broke.",
         "trying http://b/v1 in 2 s: It broke.",
     ]
+
+
+def test_it_tells_which_agents_work_and_what_each_does() -> None:
+    web = Origin(session_id="s", turn_id="t", agent="web")
+    names = ("api", "web", "the-store-of-all-things", "tests")
+    began = [SubAgentStarted(**ORIGIN, name=name, text="Do it.", priority=1) for name in names]
+    ended = [
+        SubAgentFinished(**ORIGIN, name=name, stop_reason=reason, summary="")
+        for name, reason in zip(names, ("end_turn", "max_time", "end_turn", "end_turn"), strict=True)
+    ]
+    edit = ToolStarted(**web, item="i", tool="edit_file", tool_kind="edit", title="Edit " + "a" * 90, arguments="")
+    messages = [str(value["message"]) for value in shown(*began, edit, *ended)[1:]]
+    assert messages[:3] == [
+        "at work: api",
+        "at work: api, web",
+        "at work: api, web, the-store-of-all-things",
+    ]
+    assert messages[4].startswith("web: Edit aaaa")
+    assert messages[4].endswith("… · with api, the-store-of-all-things, tests")
+    assert messages[5:] == [
+        "api has finished · at work: web, the-store-of-all-things, tests",
+        "web ended: max_time · at work: the-store-of-all-things, tests",
+        "the-store-of-all-things has finished · at work: tests",
+        "tests has finished",
+    ]
+    assert max(map(len, messages)) <= TEXT_LENGTH
+
+
+def test_of_other_agents_neither_texts_nor_the_end_is_the_turns() -> None:
+    web = Origin(session_id="s", turn_id="t", agent="web")
+    values = shown(
+        TurnStarted(**web, text="Do it.", mode="ask"),
+        IterationStarted(**web, number=9, limit=10),
+        TextDelta(**web, item="i", text="I do."),
+        TextFinished(**web, item="i", text="I do."),
+        PlanUpdated(**web, steps=[PlanStep("a", "completed")]),
+        TurnFinished(**web, stop_reason="end_turn", summary="", metrics=Metrics()),
+    )
+    assert [value["kind"] for value in values] == ["begin"]
 
 
 def test_it_ends_once() -> None:
