@@ -113,7 +113,7 @@ async def test_the_time_of_one_agent_ends_that_one_alone() -> None:
 
 async def test_agents_side_by_side_share_one_budget_of_calls() -> None:
     """Each of the four has answered with three calls before any of these has run."""
-    three = Say(calls=[("search_text", {"pattern": str(number)}) for number in range(3)])
+    three = Say(calls=[("read_file", {"path": f"{number}.py"}) for number in range(3)])
     company = Company(lambda name, n: FIRST["delegation"][n - 1] if name == "main" and n < 3 else three, FILES)
     finished = await company.play(limits=Limits(tool_calls=8))
     assert (finished.stop_reason, finished.metrics.tool_calls) == ("max_budget", 8)
