@@ -14,6 +14,7 @@ import re
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, cast
 
@@ -60,10 +61,12 @@ def text_of(message: Json) -> str:
 
 
 def conversation_of(request: Json) -> tuple[str, str]:
-    """What tells one conversation from another: the first line of the system text, and the first words of the user."""
+    """What tells one conversation from another: the first line of the system text, and what the user says before the
+    first answer. Members of a council are asked the same first, and are told apart by what follows it."""
     messages: list[Json] = request.get("messages") or []
-    system = next((text_of(m) for m in messages if m.get("role") in ("system", "developer")), "")
-    user = next((text_of(m) for m in messages if m.get("role") == "user"), "")
+    opening = list(takewhile(lambda message: message.get("role") != "assistant", messages))
+    system = next((text_of(m) for m in opening if m.get("role") in ("system", "developer")), "")
+    user = "\n".join(text_of(m) for m in opening if m.get("role") == "user")
     return normalise(system).split("\n", 1)[0], normalise(user)
 
 

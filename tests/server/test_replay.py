@@ -111,6 +111,17 @@ async def test_answers_come_in_order_and_without_a_stream_whole(server: ReplaySe
     assert (server.left, server.problems) == (0, [])
 
 
+async def test_members_of_a_council_are_told_apart_by_their_roles(tmp_path: Path) -> None:
+    path, system = tmp_path / "cassette.jsonl", {"role": "system", "content": "You sit in a council."}
+    roles = [{"role": "user", "content": f"# Your role: {name}"} for name in ("tester", "developer")]
+    for role in roles:
+        cassette.append(path, Exchange({"messages": [system, TASK, role]}, {"content": role["content"]}))
+    async with ReplayServer(path, pause=0) as server:
+        for role in reversed(roles):
+            answer = await post(server, system, TASK, role)
+            assert answer.json()["choices"][0]["message"]["content"] == role["content"]
+
+
 async def test_a_stale_recording_is_refused_with_the_place_where_it_parts(server: ReplayServer) -> None:
     await post(server, TASK)
     refused = await post(server, TASK, ASSISTANT, {**RESULT, "content": "Ran 3 tests in 0.004s\n\nFAILED (failures=1)"})
