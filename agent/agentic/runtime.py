@@ -23,7 +23,6 @@ from agentic.control.state import TurnState, fresh
 from agentic.disk.journal import settle_interrupted
 from agentic.errors import AgenticError, ContextExhausted, ModelError, StoreError
 from agentic.events import (
-    EditResolved,
     ErrorRaised,
     Event,
     TurnFinished,
@@ -81,11 +80,12 @@ class Run:
             await turn.history.load()
             async with aclosing(self._graph_events()) as events:
                 async for event in events:
-                    self._count(event)
+                    turn.count(event)
                     yield event
             stop = self._state["stop"] or "error"
         except TurnEnded as ended:
             stop = ended.reason
+            turn.summary = turn.summary or ("Stopped: the time limit is reached." if stop == "max_time" else "")
         except GraphRecursionError:
             stop = "max_iterations"
             turn.summary = "Stopped: the recursion limit is reached."
@@ -147,12 +147,6 @@ class Run:
         self._turn.history.add_user(load("continue"))
         self._state = cast("TurnState", position.values)
         return None
-
-    def _count(self, event: Event) -> None:
-        """Keep what the turn's end tells; from events, so that a cut-off turn tells it too."""
-        turn = self._turn
-        if isinstance(event, EditResolved) and event.outcome == "applied" and event.agent == turn.agent:
-            turn.files += [event.path] if event.path not in turn.files else []
 
 
 def run(task: Task, ports: Ports) -> Run:

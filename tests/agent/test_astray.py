@@ -18,6 +18,7 @@ from agentic.events import (
     LoopDetected,
     ModelFinished,
     SubAgentStarted,
+    TextFinished,
     ToolFinished,
     TurnFinished,
 )
@@ -270,3 +271,21 @@ async def test_the_state_is_small_at_the_last_iteration() -> None:
     finished = await endless.play()
     assert (finished.stop_reason, finished.metrics.iterations) == ("max_iterations", 50)
     assert max(endless.store.positions) < MAX_STATE
+
+
+async def test_a_classification_in_every_answer_is_shown_to_nobody() -> None:
+    said = ["I look.", "I look again.", "Done."]
+    company = alone(
+        lambda n: Say(work(said[min(n, 4) - 2]), [("read_file", {"path": "ab"[n % 2] + ".py"})] if n < 4 else ())
+    )
+    finished = await company.play()
+    assert (finished.stop_reason, finished.summary) == ("end_turn", "Done.")
+    assert [event.text for event in company.of(TextFinished)] == said
+    limited = alone(lambda n: Say(work("Half is done."), [("search_text", {"pattern": str(n)})]))
+    finished = await limited.play(limits=Limits(iterations=2))
+    assert (finished.stop_reason, finished.summary) == ("max_iterations", "Half is done.")
+
+
+async def test_a_turn_without_any_time_says_so() -> None:
+    finished = await alone(lambda _: Say("Done.")).play(limits=Limits(seconds=0))
+    assert (finished.stop_reason, finished.summary) == ("max_time", "Stopped: the time limit is reached.")

@@ -83,8 +83,8 @@ async def reply(state: TurnState, turn: Turn) -> TurnState:
     if not turn.summary:
         turn.history.add_user(load("answer"))
         with turn.phase("model"):
-            answer = await ask(turn)
-        state = _take(state, turn, answer, answer.text)
+            answer, text = await _ask(turn)
+        state = _take(state, turn, answer, text)
     decision = control.decide(state, turn.task.limits)
     if state["answered"] and isinstance(decision, Recover):
         return _recover(state, turn, decision)
@@ -116,8 +116,8 @@ async def delegate(state: TurnState, turn: Turn) -> TurnState:
     """The task is large: the model is asked to part it, by the tool that it may call at any time."""
     turn.history.add_user(render("delegate", max=turn.task.team.subtasks))
     with turn.phase("delegation"):
-        answer = await ask(turn)
-        state = _take(state, turn, answer, answer.text)
+        answer, text = await _ask(turn)
+        state = _take(state, turn, answer, text)
         if turn.pending:
             state = await run_calls(state, turn)
         else:
@@ -132,10 +132,9 @@ async def act(state: TurnState, turn: Turn) -> TurnState:
     turn.meter.add_iteration()
     if not turn.pending:
         state = _deliver(state, turn)
-        view = _first_view(state, turn)
         with turn.phase("model"):
-            answer = await ask(turn, view, temperature=state["temperature"], tools=state["tools"])
-        state = _take(state, turn, answer, view.text if view is not None else answer.text)
+            answer, text = await _ask(turn, temperature=state["temperature"], tools=state["tools"])
+        state = _take(state, turn, answer, text)
     if turn.pending:
         with turn.phase("tools"):
             state = await run_calls(state, turn)
@@ -173,8 +172,8 @@ async def finish(state: TurnState, *, runtime: Runtime[Turn]) -> TurnState:
     try:
         async with turn.bounded(SUMMARY_GRACE):
             with turn.phase("model"):
-                answer = await ask(turn)
-        turn.summary = answer.text.strip()
+                answer, text = await _ask(turn)
+        turn.summary = text.strip()
         turn.pending = answer.tool_calls
     except (TurnEnded, ModelError):
         turn.summary = ""
@@ -212,6 +211,14 @@ def _classified(turn: Turn, found: Classification) -> Classified:
     )
 
 
+async def _ask(turn: Turn, *, temperature: float | None = None, tools: bool = True) -> tuple[Answer, str]:
+    """An answer, and its text. The system text asks for a classification at the beginning of a turn; many models go on
+    to write one, and other agents do it too: nobody needs to see that."""
+    view = TriageView()
+    answer = await ask(turn, view, temperature=temperature, tools=tools)
+    return answer, view.text
+
+
 def _take(state: TurnState, turn: Turn, answer: Answer, text: str) -> TurnState:
     """The state after an answer; its calls wait in the turn, unless the answer was cut off at its token limit."""
     turn.pending = answer.tool_calls
@@ -227,11 +234,6 @@ def _take(state: TurnState, turn: Turn, answer: Answer, text: str) -> TurnState:
     if answer.finish_reason == "length" and text:
         return {**state, "stop": "max_tokens"}
     return control.after_answer(state, text=text, calls=len(answer.calls), thinking=answer.thinking, tools=list(TOOLS))
-
-
-def _first_view(state: TurnState, turn: Turn) -> TriageView | None:
-    """The system text asks for a classification at the beginning of a turn; of other agents' turns nobody needs it."""
-    return TriageView() if turn.agent != "main" and state["iteration"] == 1 else None
 
 
 def _tick_off(turn: Turn) -> None:
