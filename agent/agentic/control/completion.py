@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from agentic.control.phrases import INTENT, OVER, REPORT_OR_OFFER
+from agentic.control.phrases import INTENT, NEXT_STEP, OVER, REPORT_OR_OFFER
 
 _TAIL = 600
 """Characters at an answer's end that are looked at."""
@@ -25,14 +25,15 @@ _OBLIGED = re.compile(r"\b(?:i|we) have to\b", re.IGNORECASE)
 def announces_call(text: str, tools: Sequence[str]) -> bool:
     """Whether an answer that called nothing ends by announcing a call: "I will now call read_file to …".
 
-    Its last two sentences count; or its last one when it breaks off: "Let me look at the tests:".
+    Its last two sentences count; or its last one when it breaks off ("Let me look at the tests:"), or says what is done
+    next as an agent does it: "I'll run the tests."
     """
     if says_over(text) or text.rstrip().endswith(("?", "？")):
         return False
     sentences = _last_sentences(text)
     if any(_names_one(sentence, tools) and _announces(sentence) for sentence in sentences):
         return True
-    return bool(sentences) and _TO_BE_CONTINUED.match(sentences[-1]) is not None
+    return bool(sentences) and (_TO_BE_CONTINUED.match(sentences[-1]) is not None or _is_next_step(sentences[-1]))
 
 
 def says_over(text: str) -> bool:
@@ -51,6 +52,10 @@ def _last_sentences(text: str) -> list[str]:
 def _announces(sentence: str) -> bool:
     sentence = _OBLIGED.sub("I must", sentence)
     return INTENT.search(sentence) is not None and REPORT_OR_OFFER.search(sentence) is None
+
+
+def _is_next_step(sentence: str) -> bool:
+    return NEXT_STEP.match(sentence) is not None and REPORT_OR_OFFER.search(sentence) is None
 
 
 def _names_one(sentence: str, tools: Sequence[str]) -> bool:

@@ -87,3 +87,20 @@ OVER = _any(
     ),
 )
 """All is done, or nothing more can be."""
+
+_ACT = (
+    "(?:take|have) a(?:nother)?(?: closer| quick)? look|look (?:at|into|for)|read|check|inspect|examine|open|search"
+    "|list|explore|find|locate|run|rerun|re-run|execute|test|verify|fix|edit|modify|change|update|create|write|add|implement"
+    "|refactor|rewrite|start|begin|proceed|continue"
+)
+NEXT_STEP = re.compile(
+    r"(?:(?:now|next|first|then|also|so|sure|great|good|alright|ok(?:ay)?)[,!:]? )*"
+    r"(?:let me|let['’]s|i['’]ll|i will|i(?:['’]m| am) (?:now )?(?:going|about) to|i (?:now )?(?:need|have) to)"
+    rf"(?: (?:now|first|then|also|next|just|quickly|start by|begin by))* (?:{_ACT})(?!\w)"
+    r"|(?:好的?|现在|接下来|首先|下一步)*[，,：]?\s*(?:让我|我(?:现在)?(?:将|会|来|先|要))(?:先|来|再)*"
+    r"(?:看|查|读|运行|执行|修|编辑|创建|写|添加|搜|检|打开|更新|实现|测试)"
+    r"|.*(?:읽|확인|실행|수정|작성|추가|살펴|검색|찾|열|생성|만들|고[치쳐]|변경|구현|테스트|업데이트|분석|진행|시작)"
+    r"[가-힣]*\s?(?:겠습니다|[할볼을]게요)[.!]?$",
+    re.IGNORECASE,
+)
+"""How a sentence begins with which somebody says what they do next, as an agent does it with a tool."""
