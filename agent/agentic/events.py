@@ -356,7 +356,11 @@ class ToolFinished(_Event, frozen=True, tag="toolFinished"):
 
 
 class EditProposed(_Event, frozen=True, tag="editProposed"):
-    """A change is about to be made to `path`; `item` names the proposal. Not yet applied."""
+    """A change is about to be made to `path`; `item` names the proposal. Not yet applied.
+
+    Of a sub-agent it is made to its own view of the workspace and needs no verdict: what comes of all of them together
+    is proposed by the main agent.
+    """
 
     item: str
     call: str
@@ -412,7 +416,7 @@ class SubAgentStarted(_Event, frozen=True, tag="subAgentStarted"):
 
 
 class SubAgentFinished(_Event, frozen=True, tag="subAgentFinished"):
-    """A sub-agent ended."""
+    """A sub-agent ended. `files` are those that it edited in its view."""
 
     name: str
     stop_reason: StopReason

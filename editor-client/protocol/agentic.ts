@@ -243,7 +243,7 @@ export interface DocumentDiagnostics {
   version?: number | null;
 }
 
-/** A change is about to be made to `path`; `item` names the proposal. Not yet applied. */
+/** A change is about to be made to `path`; `item` names the proposal. Not yet applied. Of a sub-agent it is made to its own view of the workspace and needs no verdict: what comes of all of them together is proposed by the main agent. */
 export interface EditProposed {
   kind: "editProposed";
   /** The event's place in its session, gapless. */
@@ -710,7 +710,7 @@ export interface Steered {
   agent: string;
 }
 
-/** A sub-agent ended. */
+/** A sub-agent ended. `files` are those that it edited in its view. */
 export interface SubAgentFinished {
   kind: "subAgentFinished";
   /** The event's place in its session, gapless. */

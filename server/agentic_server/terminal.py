@@ -296,7 +296,7 @@ class TerminalView:
     @render.register
     def _(self, event: SubAgentFinished) -> None:
         good = event.stop_reason == "end_turn"
-        ended = "⇇ has finished" if good else f"⇇ ended: {event.stop_reason}"
+        ended = " · ".join(["⇇ has finished" if good else f"⇇ ended: {event.stop_reason}", *event.files])
         known = event.name in self._members or event.summary.strip() in ("", self._last_text.get(event.name))
         text = ended if known else f"{ended}\n{event.summary}"
         self._at_work.pop(event.name, None)

@@ -88,6 +88,7 @@ async def test_a_large_task_is_worked_on_by_four_agents_at_once() -> None:
     assert {path: stage.workspace.files[path] for path in finished.files} == {f"{n}.py": f"{n} = 1\n" for n in names}
     assert [event.name for event in stage.of(SubAgentStarted)] == names
     assert {event.name: event.stop_reason for event in stage.of(SubAgentFinished)} == dict.fromkeys(names, "end_turn")
+    assert {event.name: event.files for event in stage.of(SubAgentFinished)} == {name: [f"{name}.py"] for name in names}
     assert all(stage.of(TurnStarted, name) and stage.of(TurnFinished, name) for name in names)
     assert stage.of(SharedUpdated)[-1].items
     result = stage.of(ToolFinished)[-1]

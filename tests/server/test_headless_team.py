@@ -66,7 +66,7 @@ async def test_on_a_pipe_every_line_is_whole_and_stands_under_its_name(tmp_path:
         own = [line.partition(" │ ")[2] for line in lines if line.startswith(f"{name} ")]
         assert own[0] == f"⇉ Do {name}.py."
         assert [line for line in own if line.startswith(f"  {name} ")] == [f"  {name} one", f"  {name} two"]
-        assert own[-3:] == [f"Changed {name}.py.", "Decision: two it is.", "⇇ has finished"]
+        assert own[-3:] == [f"Changed {name}.py.", "Decision: two it is.", f"⇇ has finished · {name}.py"]
     assert lines.count("All of it is done.") == 1
     assert texts(tmp_path) == {f"{name}.py": "a = 2\n" for name in NAMES}
     assert list((tmp_path / "temporary").iterdir()) == []

@@ -190,14 +190,16 @@ def test_what_a_sub_agent_does_in_its_copy_is_told_under_its_name_and_once() -> 
         e.EditResolved(**SUB, item="p", outcome="applied", path="a.py"),
         e.ToolFinished(**SUB, item="c", status="completed", text="ok"),
         e.TextFinished(**SUB, item="y", text="Tested.\nFact: it works"),
-        e.SubAgentFinished(**MAIN, name="tester", stop_reason="end_turn", summary="Tested.\nFact: it works"),
+        e.SubAgentFinished(
+            **MAIN, name="tester", stop_reason="end_turn", summary="Tested.\nFact: it works", files=["a.py"]
+        ),
     ]
     assert shown(*run) == (
         "tester │ ⇉ Test it. (after api)\n"
         "tester │ ● Edit a.py\n"
         "tester │ Tested.\n"
         "tester │ Fact: it works\n"
-        "tester │ ⇇ has finished\n"
+        "tester │ ⇇ has finished · a.py\n"
     )
     assert "tester │     +lit = True\n" in shown(*run, thinking=True), "the diff is there for those who want all"
 

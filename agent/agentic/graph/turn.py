@@ -16,6 +16,7 @@ from agentic.control.triage import Classification
 from agentic.errors import Refusal
 from agentic.events import (
     MAIN,
+    EditResolved,
     ErrorRaised,
     Event,
     ItemWithdrawn,
@@ -146,6 +147,11 @@ class Turn:
             self._end_phase()
             if outer is not None:
                 self._begin_phase(outer[0])
+
+    def count(self, event: Event) -> None:
+        """Keep what the turn's end tells; from events, so that a cut-off turn tells it too."""
+        if isinstance(event, EditResolved) and event.outcome == "applied" and event.agent == self.agent:
+            self.files += [event.path] if event.path not in self.files else []
 
     def finished(self, stop: StopReason) -> TurnFinished:
         """The event that ends this agent's turn."""

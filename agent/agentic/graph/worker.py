@@ -17,7 +17,7 @@ from agentic.context.history import History
 from agentic.context.prompts import load
 from agentic.control.state import TurnState, fresh
 from agentic.errors import ContextExhausted, ModelError, StoreError
-from agentic.events import ErrorRaised, SubAgentFinished, SubAgentStarted, TurnStarted
+from agentic.events import ErrorRaised, Event, SubAgentFinished, SubAgentStarted, TurnStarted
 from agentic.graph import nodes
 from agentic.graph.loop import ENTRY_AND_EXIT, Graph, on
 from agentic.graph.meter import Meter
@@ -63,18 +63,24 @@ def worker_turn(main: Turn, assignment: Assignment) -> Turn:
     limits = replace(main.task.limits, iterations=assignment.iterations, seconds=assignment.seconds)
     task = replace(main.task, text=assignment.text, mode=mode_of_worker(main.task.mode), limits=limits)
     history = History(_Unlogged(), task.session, task.turn, load("system"))
-    return Turn(
+    turn = Turn(
         task,
         replace(main.ports, workspace=assignment.workspace),
         history,
         PromptWindow(main.ports.model, history),
-        emit=main.emit,
         agent=assignment.name,
         meter=Meter(task.prices, main.meter),
         temperature=assignment.temperature,
         classification=main.classification,
         listening=False,
     )
+
+    def emit(event: Event) -> None:
+        turn.count(event)
+        main.emit(event)
+
+    turn.emit = emit
+    return turn
 
 
 def mode_of_worker(mode: Mode) -> Mode:
