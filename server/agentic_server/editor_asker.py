@@ -26,6 +26,7 @@ SHOW_SECONDS = 2.0
 """How long an editor may take to show a document before the question is put without it."""
 DETAIL_CHARACTERS = 2000
 TOO_LONG = "It is too long to be shown here, and what is not shown whole cannot be allowed."
+BESIDE = "All of it stands in the document that has just been opened."
 LATER = "Answer in the task instead"
 APPLY, REJECT = "Apply", "Reject"
 
@@ -111,12 +112,18 @@ class EditorAsker:
         return _reply(question, result.option, result.text or "")
 
     async def _by_message(self, question: Question) -> Reply | None:
-        """None when the user wants to answer by a command instead."""
-        if question.binding and len(question.detail) > DETAIL_CHARACTERS:
-            return Reply("", "client_error", TOO_LONG)
+        """None when the user wants to answer by a command instead. What is asked to be allowed is shown whole."""
+        if not question.binding or len(question.detail) <= DETAIL_CHARACTERS:
+            return await self._choose(question, clip(question.detail, DETAIL_CHARACTERS))
+        with tempfile.TemporaryDirectory(prefix="agentic-") as folder:
+            if not await self._show(_detail_file(folder, question)):
+                return Reply("", "client_error", TOO_LONG)
+            return await self._choose(question, BESIDE)
+
+    async def _choose(self, question: Question, detail: str) -> Reply | None:
         labels = _labels(question.options)
         titles = [*labels, LATER] if question.free_text else list(labels)
-        message = f"{question.headline}\n\n{clip(question.detail, DETAIL_CHARACTERS)}".strip()
+        message = f"{question.headline}\n\n{detail}".strip()
         chosen = await self._editor.show_message_request(message, titles)
         if chosen == LATER and question.free_text:
             return None
@@ -184,6 +191,12 @@ def _labels(options: Sequence[Option]) -> dict[str, str]:
             label, number = f"{option.label} ({number})", number + 1
         labels[label] = option.id
     return labels
+
+
+def _detail_file(folder: str, question: Question) -> str:
+    path = Path(folder) / ("question.diff" if "\n+++ " in question.detail else "question.md")
+    path.write_text(f"{question.headline}\n\n{question.detail}\n", encoding="utf-8", errors="replace", newline="")
+    return str(path)
 
 
 def _diff_file(folder: str, proposal: Proposal) -> str:

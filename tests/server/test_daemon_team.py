@@ -118,6 +118,22 @@ async def test_a_client_without_our_capability_is_asked_by_messages(tmp_path: Pa
         assert contents(daemon) == AFTER
 
 
+async def test_what_is_too_much_for_one_message_is_asked_for_file_by_file(tmp_path: Path) -> None:
+    async with stage(tmp_path, PLAIN) as (daemon, model):
+        write_files(daemon)
+        wide = "".join(f"line = {number}\n" for number in range(80))
+        longer = {name: [call("write_file", {"path": f"new/{name}.py", "content": wide}), DONE] for name in NAMES}
+        daemon.handlers["window/showMessageRequest"] = lambda params: params["actions"][0]
+        model.play_by(company(*NAMES, **longer))
+        await daemon.run("Build it all.", mode="ask")
+        await daemon.until(lambda: daemon.received("window/showMessage") or None)
+        messages = [asked["params"]["message"] for asked in daemon.requests if "message" in asked["params"]]
+        assert [message.split("\n")[0] for message in messages[1:]] == [
+            f"Create new/{name}.py? (+80 -0)" for name in sorted(NAMES)
+        ]
+        assert {path.name for path in (daemon.workspace / "new").iterdir()} == set(FILES)
+
+
 async def test_a_no_to_the_joined_work_leaves_every_file_as_it_was(tmp_path: Path) -> None:
     async with stage(tmp_path) as (daemon, model):
         write_files(daemon)

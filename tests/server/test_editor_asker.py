@@ -226,3 +226,23 @@ async def test_a_client_that_can_show_nothing_rejects_with_the_reason(tmp_path: 
     assert verdict.by == "client_error"
     assert "accept" not in verdict.hunks.values()
     assert verdict.reason
+
+
+LONG = replace(QUESTION, title="Apply all?", detail="+ line\n" * 500, binding="b", agent="web")
+
+
+async def test_what_is_too_long_for_a_message_is_opened_whole_beside_the_question(tmp_path: Path):
+    editor = FakeEditor()
+    editor.answers = ["Allow"]
+    assert (await asker_for(editor, tmp_path).ask(LONG)).allowed
+    [shown] = editor.documents_shown
+    assert shown == f"web: Apply all?\n\n{LONG.detail}\n"
+    assert editor.questions == [
+        ("web: Apply all?\n\nAll of it stands in the document that has just been opened.", ["Allow", "Reject"])
+    ]
+
+
+async def test_what_cannot_be_shown_whole_cannot_be_allowed(tmp_path: Path):
+    editor = FakeEditor(replace(FULL, show_document=False))
+    reply = await asker_for(editor, tmp_path).ask(LONG)
+    assert (reply.by, editor.questions, editor.documents_shown) == ("client_error", [], [])
