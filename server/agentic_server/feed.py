@@ -1,7 +1,8 @@
 """One session's events on their way out: joined when there are too many, logged, sent.
 
 A delta leaves at once while the readers get fewer than `rate` messages a second (a token bucket). Above that, deltas of
-the same item are joined until the bucket has a token again. Nothing but deltas is ever delayed, and the order is kept.
+the same item are joined until the bucket has a token again. Nothing but deltas is ever delayed, and the order is kept;
+only between deltas of different agents, which stream at the same time, it may change.
 The `seq` is given after joining: the log holds exactly what was sent, so a replay from any `seq` is exact.
 """
 
@@ -22,6 +23,8 @@ RATE = 120.0
 """Messages a second."""
 BURST = 24.0
 """How many may leave at once after a pause."""
+MAX_DEBT = 8.0
+"""How many messages too early those may be that streams of several agents send at once."""
 
 
 class Feed:
@@ -44,7 +47,7 @@ class Feed:
                 return
         else:
             self.flush()
-            self._take(owing=True)
+            self._take(debt=1.0)
         self._send(event, self._store.append(event))
 
     def flush(self) -> None:
@@ -54,28 +57,29 @@ class Feed:
             self._timer = None
         waiting, self._waiting = self._waiting, []
         for delta in waiting:
-            self._take(owing=True)
+            self._take(debt=MAX_DEBT)
             self._send(delta, self._store.append(delta))
 
     def _wait(self, delta: Delta) -> None:
-        last = self._waiting[-1] if self._waiting else None
-        joined = join(last, delta) if last is not None else None
-        if joined is not None:
-            self._waiting[-1] = joined
+        backwards = reversed(range(len(self._waiting)))
+        place = next((place for place in backwards if self._waiting[place].agent == delta.agent), None)
+        joined = join(self._waiting[place], delta) if place is not None else None
+        if place is not None and joined is not None:
+            self._waiting[place] = joined
         else:
             self._waiting.append(delta)
         if self._timer is None:
             seconds = max(0.0, (1.0 - self._tokens) / self._rate)
             self._timer = asyncio.get_running_loop().call_later(seconds, self.flush)
 
-    def _take(self, *, owing: bool = False) -> bool:
-        """Take a token from the bucket; `owing` takes it even where there is none."""
+    def _take(self, *, debt: float = 0.0) -> bool:
+        """Take a token from the bucket; with `debt` even where there is none, until so many are owed."""
         now = asyncio.get_running_loop().time()
         self._tokens = min(BURST, self._tokens + (now - self._refilled) * self._rate)
         self._refilled = now
-        if self._tokens < 1.0 and not owing:
+        if self._tokens < 1.0 and not debt:
             return False
-        self._tokens = max(-1.0, self._tokens - 1.0)
+        self._tokens = max(min(self._tokens, -debt), self._tokens - 1.0)
         return True
 
 

@@ -257,7 +257,8 @@ async def test_after_a_kill_in_the_midst_of_sub_agents_the_turn_is_resumed(tmp_p
             end = await again.wait("turnFinished", 5)
             assert (end["agent"], end["stopReason"], sorted(end["files"])) == ("main", "end_turn", sorted(FILES))
             assert contents(daemon) == AFTER
-            assert left_behind(tmp_path) == [], "what the killed one left is removed with the next start"
+            while left_behind(tmp_path):  # What the killed one left is removed with the next start, in a thread.
+                await asyncio.sleep(0.01)
 
 
 async def test_after_a_kill_between_two_files_none_is_applied_twice(tmp_path: Path) -> None:

@@ -151,3 +151,20 @@ def pieces(events: list[Event]) -> list[tuple[str, str]]:
         else:
             found.append((type(event).__name__, ""))
     return found
+
+
+def test_agents_that_stream_at_once_share_the_rate_and_each_text_is_whole() -> None:
+    stage, names, words = Stage(), ("api", "web", "store", "tests"), [f"w{number} " for number in range(200)]
+    origins = [Origin(session_id="s", turn_id="t", agent=name) for name in names]
+    stage.play(
+        [
+            (number / 100, TextDelta(**origin, item=origin["agent"], text=word))
+            for number, word in enumerate(words)
+            for origin in origins
+        ]
+    )
+    assert len(stage.sent) <= BURST + 2 * RATE + len(names)
+    for name in names:
+        assert "".join(e.text for _, e, _ in stage.sent if isinstance(e, TextDelta) and e.item == name) == "".join(
+            words
+        )
