@@ -345,6 +345,8 @@ def test_a_turn_over_faulty_endpoints_ends_well_or_with_a_named_error(seed: int)
             assert isinstance(finished, TurnFinished)
             if finished.stop_reason == "end_turn":
                 assert (files, tools_run(happened)) == (FIXED, ["read_file", "edit_file"])
+            elif finished.stop_reason == "loop":
+                assert (*one.drawn, *two.drawn).count("long line") >= 3, "a line of one letter repeats itself"
             else:
                 errors = [event.code for event in happened if isinstance(event, ErrorRaised)]
                 assert finished.stop_reason == "error"
