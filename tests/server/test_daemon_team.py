@@ -146,6 +146,27 @@ async def test_a_no_to_the_joined_work_leaves_every_file_as_it_was(tmp_path: Pat
         assert "rejected" in model.results()[-1]
 
 
+async def test_a_small_task_is_parted_on_request_and_words_said_meanwhile_reach_the_main_agent(tmp_path: Path) -> None:
+    async with stage(tmp_path, options={"mode": "accept-edits"}) as (daemon, model):
+        write_files(daemon)
+        cast = company("api", "web")
+        cast.scripts["main"] = [Reply(work()), parting("api", "web"), DONE]
+        cast.together = 3
+        cast.hold()
+        model.play_by(cast)
+        turn = await daemon.run("/team Build it all.")
+        await turn.wait("subAgentStarted", 2)
+        said = {"sessionId": turn.session, "text": "And be quick."}
+        assert await daemon.command("agentic.steer", said) == {"accepted": True}
+        cast.all_there.set()
+        assert (await turn.finished())["stopReason"] == "end_turn"
+        kinds = [event["kind"] for event in turn.events if event["agent"] == "main"]
+        assert kinds.index("steered") > kinds.index("subAgentFinished")
+        assert turn.of("turnStarted")[0]["text"] == "Build it all."
+        heard = [request["messages"] for request in model.requests if "And be quick." in str(request["messages"])]
+        assert len(heard) == 1
+
+
 def waiting(name: str) -> list[Answer]:
     """Runs a command that goes on and on."""
     return [call("run_command", {"command": f"echo {name} > {name}.out; (sleep 600 &) ; echo on; sleep 601"})]
