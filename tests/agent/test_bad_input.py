@@ -16,6 +16,7 @@ import pytest
 from support.company import Agents, Company, Consenting
 from support.grammar import check
 from support.indexing import indexed
+from support.privileges import unprivileged_folder
 from support.runs import work
 from support.workspaces import write
 
@@ -43,7 +44,6 @@ from agentic.task import CouncilRules, Task
 
 FILES = {"a.py": "one = 1\n"}
 LARGE = work("", complexity=0.9, confidence=0.9)
-NOBODY = 65_534
 """A user without rights."""
 
 
@@ -233,15 +233,8 @@ async def test_two_hundred_thousand_files(fast_folder: Path, tmp_path: Path) -> 
 @pytest.fixture
 def unprivileged() -> Iterator[Path]:
     """An empty folder, and no more rights than its owner has."""
-    user = os.geteuid()
-    with tempfile.TemporaryDirectory() as name:
-        if user == 0:
-            os.chown(name, NOBODY, -1)
-            os.seteuid(NOBODY)
-        try:
-            yield Path(name)
-        finally:
-            os.seteuid(user)
+    with unprivileged_folder() as folder:
+        yield folder
 
 
 async def test_folders_and_files_that_cannot_be_read(unprivileged: Path) -> None:

@@ -17,6 +17,7 @@ from contextlib import aclosing
 from pathlib import Path
 
 import pytest
+from support.privileges import unprivileged_folder
 
 from agentic.change import Change, Snapshot, minimal_edits
 from agentic.disk.checkout import DiskCheckout, check_out
@@ -29,7 +30,6 @@ from agentic.safety.paths import Roots
 from agentic.team.overlay import Overlay
 
 Copy = Callable[..., Awaitable[DiskCheckout]]
-NOBODY = 65534
 
 
 @pytest.fixture
@@ -60,15 +60,8 @@ async def copy(tmp_path: Path) -> AsyncIterator[Copy]:
 @pytest.fixture
 def unprivileged() -> Iterator[Path]:
     """An empty folder, and no more rights than its owner has."""
-    user = os.geteuid()
-    with tempfile.TemporaryDirectory() as name:
-        if user == 0:
-            os.chown(name, NOBODY, -1)
-            os.seteuid(NOBODY)
-        try:
-            yield Path(name)
-        finally:
-            os.seteuid(user)
+    with unprivileged_folder() as folder:
+        yield folder
 
 
 def put(root: Path, files: dict[str, str | bytes]) -> None:
