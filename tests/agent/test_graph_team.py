@@ -267,3 +267,14 @@ async def test_what_a_command_removed_in_a_copy_is_told_and_not_done() -> None:
     await stage.play("ask", ["allow_once", "allow_once"])
     assert "removed b.py in its copy" in stage.of(ToolFinished)[-1].text
     assert "b.py" in stage.workspace.files
+
+
+async def test_a_task_is_not_parted_for_ever() -> None:
+    again = [
+        Say(calls=[("delegate", {"subtasks": [part(f"a{n}"), part(f"b{n}")]})], text=f"Again, {n}.") for n in range(4)
+    ]
+    done = {f"{letter}{n}": [Say("Done.")] for letter in "ab" for n in range(3)}
+    stage = Stage({"main": [Say(work("", complexity=0.9)), *again, Say("Enough.")], **done})
+    await stage.play()
+    assert [event.code for event in stage.of(ToolFinished)] == ["", "", "", "denied"]
+    assert len(stage.of(SubAgentStarted)) == 6

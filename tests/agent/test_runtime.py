@@ -513,3 +513,11 @@ async def test_rules_that_a_compaction_took_away_are_said_again() -> None:
     results = [event.text for event in played.of(ToolFinished)]
     assert "Use tabs in here." in results[0]
     assert "Use tabs in here." in results[-1]
+
+
+@pytest.mark.parametrize(("domain", "told"), [("research", "path:line"), ("data", "sample"), ("coding", "")])
+async def test_the_domain_of_a_task_decides_what_is_said_at_the_prompts_tail(domain: str, told: str) -> None:
+    first = Say(work(domain=domain), [READ])
+    played = await Stage(FILES).play("Look", [first, Say("Found.")])
+    last = played.last_messages[-1]
+    assert (last["role"], told in last["content"]) == ("user" if told else "tool", True)

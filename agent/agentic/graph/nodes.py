@@ -109,6 +109,7 @@ async def plan(state: TurnState, turn: Turn) -> TurnState:
             state = await run_calls(state, turn)
     elif not turn.pending and not stations:
         turn.history.add_user(load("begin"))
+    turn.note = load(f"domain_{state['domain']}") if state["domain"] != "coding" else ""
     return {**state, "ahead": stations}
 
 
@@ -132,6 +133,9 @@ async def act(state: TurnState, turn: Turn) -> TurnState:
     turn.meter.add_iteration()
     if not turn.pending:
         state = _deliver(state, turn)
+        if turn.note:
+            turn.history.add_user(turn.note)
+            turn.note = ""
         with turn.phase("model"):
             answer, text = await _ask(turn, temperature=state["temperature"], tools=state["tools"])
         state = _take(state, turn, answer, text)

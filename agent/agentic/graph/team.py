@@ -24,7 +24,7 @@ from agentic.change import Change
 from agentic.events import SharedUpdated
 from agentic.graph.turn import Turn
 from agentic.graph.worker import run_agent
-from agentic.ports.team import Delegated, Report, Subtask
+from agentic.ports.team import MOST_DELEGATIONS, Delegated, Report, Subtask
 from agentic.team.agent import Assignment
 from agentic.team.merging import Joined, join
 from agentic.team.overlay import Overlay
@@ -71,8 +71,10 @@ class GraphTeam:
 
     def __init__(self, turn: Turn) -> None:
         self._turn = turn
+        self.left = MOST_DELEGATIONS
 
     async def delegate(self, call: str, subtasks: Sequence[Subtask]) -> Delegated:
+        self.left -= 1
         turn, given = self._turn, [subtask.name for subtask in subtasks]
         subtasks = _renamed(turn, subtasks)
         delegation = Delegation(

@@ -75,6 +75,8 @@ class Turn:
     """The last thing said to the user."""
     agent: str = "main"
     meter: Meter = field(default_factory=Meter)
+    note: str = ""
+    """What the model is told before its next answer, of tasks that are not on code."""
     opening: str = ""
     """The message that the task began with: the user's words, and the context that came with them."""
     agents: set[str] = field(default_factory=set[str])

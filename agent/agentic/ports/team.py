@@ -66,8 +66,17 @@ class Delegated:
     """Files in which two had changed the same lines, and one more agent has joined what they did."""
 
 
+MOST_DELEGATIONS = 3
+"""In one turn: a model that parts its task again and again does not come to an end."""
+
+
 class Team(Protocol):
     """Whoever works on subtasks."""
+
+    @property
+    def left(self) -> int:
+        """How many more times of this turn something may be delegated."""
+        ...
 
     async def delegate(self, call: str, subtasks: Sequence[Subtask]) -> Delegated:
         """Work on all of them, as many at once as is allowed, and join what came of it.
@@ -85,6 +94,10 @@ class ScriptedTeam:
     def __init__(self, script: Iterable[Delegated] = ()) -> None:
         self.script = list(script)
         self.calls: list[tuple[str, Sequence[Subtask]]] = []
+
+    @property
+    def left(self) -> int:
+        return MOST_DELEGATIONS - len(self.calls)
 
     async def delegate(self, call: str, subtasks: Sequence[Subtask]) -> Delegated:
         self.calls.append((call, subtasks))

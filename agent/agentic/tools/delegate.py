@@ -8,7 +8,7 @@ from dataclasses import replace
 import msgspec
 
 from agentic.errors import Refusal
-from agentic.ports.team import Conflict, Delegated, Report, Subtask
+from agentic.ports.team import MOST_DELEGATIONS, Conflict, Delegated, Report, Subtask
 from agentic.safety.approvals import binding, visible
 from agentic.safety.policy import decide
 from agentic.task import StopReason, title_of
@@ -23,6 +23,11 @@ MAX_SUMMARY = 1_500
 MAX_LEFT_OUT = 6_000
 """Characters of the diffs that were left out at most."""
 
+_TOO_OFTEN = Refusal(
+    "denied",
+    f"The task has been parted {MOST_DELEGATIONS} times.",
+    "Finish what is left by yourself, or tell the user.",
+)
 _SUB_AGENT = Refusal("denied", "You are a sub-agent.", "Do your part yourself, with the other tools.")
 _PLAN = Refusal("plan_mode", "Nothing is delegated in plan mode.", "Read and describe the plan instead.")
 
@@ -34,6 +39,8 @@ class Delegate(msgspec.Struct, frozen=True, omit_defaults=True):
 async def run(context: ToolContext, call: str, arguments: Delegate) -> ToolResult:
     if context.team is None:
         return refused(_SUB_AGENT)
+    if context.team.left <= 0:
+        return refused(_TOO_OFTEN)
     approval = decide("edit", context.task.mode)
     if approval == "deny":
         return refused(_PLAN)
