@@ -71,7 +71,7 @@ def _running_flags(command: argparse.ArgumentParser, run: Callable[[argparse.Nam
     command.add_argument("--json", action="store_true", help="print one event a line as JSON")
     command.add_argument("--yes", action="store_true", help="allow everything that would be asked")
     command.add_argument("--dir", default=".", help="the workspace (default: the current folder)")
-    command.add_argument("--thinking", action="store_true", help="show the model's reasoning in full")
+    command.add_argument("--thinking", action="store_true", help="show reasoning, and what else is folded, in full")
     _settings_flags(command, run)
 
 
