@@ -13,7 +13,7 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,6 +79,25 @@ class Server:
                 return process
         raise AssertionError(f"there is no {name} below {self.process.pid}:\n{self.tail()}")
 
+    def freeze(self, seconds: float = 0.4) -> None:
+        """Stop its engine once that has computed for so many seconds from now: in the middle of a long answer.
+
+        By the processor's time, for the part that answers gets its turn late beside an engine on the same cores.
+        """
+        engine = self.child("EngineCore")
+        family = [engine, *engine.children(recursive=True)]
+        until, deadline = _computed(family) + seconds, time.monotonic() + 120
+        while _computed(family) < until:
+            assert time.monotonic() < deadline, f"nothing is computed:\n{self.tail()}"
+            time.sleep(0.005)
+        for process in family:
+            process.suspend()
+
+    def kill(self) -> None:
+        """Kill it with all that belongs to it, as if it had lost its machine."""
+        for process in [self.process, *self.process.children(recursive=True)]:
+            process.kill()
+
     def tail(self, lines: int = 60) -> str:
         """The end of its log."""
         return "\n".join(self.log.read_text("utf-8", "replace").splitlines()[-lines:])
@@ -89,6 +108,11 @@ class Server:
                 return answer.status == 200
         except (URLError, OSError):
             return False
+
+
+def _computed(processes: Iterable[psutil.Process]) -> float:
+    """Seconds that these have computed."""
+    return sum(sum(process.cpu_times()[:2]) for process in processes)
 
 
 @contextmanager

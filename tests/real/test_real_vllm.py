@@ -217,11 +217,13 @@ async def test_a_killed_engine_hands_over_to_another_server(plain: Server, herme
     await until(lambda: is_idle(plain))
     answer, events, killed = Answer(), list[Event](), False
     stream = await answered_by(plain.url, both, 6000)
+    frozen = asyncio.create_task(asyncio.to_thread(plain.freeze))
     async for event in stream:
         answer.add(event)
         events.append(event)
         if isinstance(event, FirstToken) and not killed:
             killed = True
+            await frozen
             plain.child("EngineCore").kill()
             await until(lambda: not plain.is_healthy())
     told = [event for event in events if not isinstance(event, DELTAS)]
