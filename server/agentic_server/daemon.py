@@ -244,7 +244,8 @@ class Daemon:
             self.server.send_raw_notification("agentic/approvalResolved", msgspec.json.encode(resolved))
         if isinstance(event, TurnFinished) and event.agent == MAIN and not self.server.profile.events:
             failed = event.stop_reason == "error"
-            self.tell(types.MessageType.Error if failed else types.MessageType.Info, event.summary or event.stop_reason)
+            summary = "Cancelled." if event.stop_reason == "cancelled" else event.summary or event.stop_reason
+            self.tell(types.MessageType.Error if failed else types.MessageType.Info, summary)
 
     async def _open_progress(self, turn: ActiveTurn) -> Progress | None:
         token = turn.token

@@ -121,7 +121,7 @@ class Progress:
 
 def _message(event: Event) -> str:
     match event:
-        case PhaseStarted(phase="triage" | "model"):
+        case PhaseStarted(phase="triage" | "model" | "delegation"):
             return "waiting for the model"
         case ToolStarted():
             return _line(event.title)

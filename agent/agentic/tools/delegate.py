@@ -32,6 +32,11 @@ _SUB_AGENT = Refusal("denied", "You are a sub-agent.", "Do your part yourself, w
 _PLAN = Refusal("plan_mode", "Nothing is delegated in plan mode.", "Read and describe the plan instead.")
 
 
+MAX_ASKED = 1_500
+"""Characters of all parts that the question shows: what is too long for a message cannot be allowed in most editors.
+The log has them whole, and what the parts do is asked for by itself."""
+
+
 class Delegate(msgspec.Struct, frozen=True, omit_defaults=True):
     subtasks: list[Subtask]
 
@@ -56,7 +61,8 @@ async def run(context: ToolContext, call: str, arguments: Delegate) -> ToolResul
 
 async def _confirmed(context: ToolContext, call: str, subtasks: Sequence[Subtask]) -> Refusal | None:
     """Ask whether the parts are to be worked on; None for a yes."""
-    parts = [f"{number}. {_named(subtask)}: {subtask.text}" for number, subtask in enumerate(subtasks, 1)]
+    room = MAX_ASKED // len(subtasks)
+    parts = [f"{number}. {_named(subtask)}: {clip(subtask.text, room)}" for number, subtask in enumerate(subtasks, 1)]
     bound = binding(DELEGATE.name, msgspec.json.encode(subtasks).decode(), ".", "")
     title = f"Work on {len(subtasks)} parts at once?"
     refusal = await approve(context, call, title, visible("\n".join(parts)), bound)
