@@ -121,6 +121,15 @@ class EditorWorkspace:
                 return await self._apply_closed(change, file)
             return await self._disk.apply(change)
 
+    async def remove(self, path: str, version: str) -> Refusal | None:
+        """Remove a file that no editor window shows and that still has this version."""
+        resolved = self._roots.resolve_for_write(path)
+        if isinstance(resolved, Refusal):
+            return resolved
+        if self._editor.document(str(resolved.absolute)) is not None:
+            return Refusal("rejected", f"{path} is open in the editor.", "Close it and undo once more, or delete it.")
+        return await self._disk.remove(path, version)
+
     async def list(self, path: str) -> list[Entry] | Refusal:
         entries = await self._disk.list(path)
         folder = self._file(path)

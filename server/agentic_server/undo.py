@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from agentic.change import Change, minimal_edits
+from typing import Protocol
+
+from agentic.change import Change, Snapshot, minimal_edits
 from agentic.disk.journal import settle_interrupted
 from agentic.errors import AgenticError, Refusal
 from agentic.merge import merge
@@ -11,7 +13,15 @@ from agentic.ports.workspace import Workspace
 from agentic_server.protocol import UndoneFile, UndoTaskResult
 
 
-async def undo_turn(store: Store, workspace: Workspace, session: str, turn: str | None) -> UndoTaskResult:
+class Undoable(Workspace, Protocol):
+    """A workspace from which files can be removed."""
+
+    async def remove(self, path: str, version: str) -> Refusal | None:
+        """Remove a file that still has this version. Refuses: conflict, rejected, io_error, outside_workspace."""
+        ...
+
+
+async def undo_turn(store: Store, workspace: Undoable, session: str, turn: str | None) -> UndoTaskResult:
     """Undo the edits of a turn, the last one first; without a turn, of the last that changed something.
 
     A file that cannot be taken back is left as it is and said to be so.
@@ -31,13 +41,13 @@ async def undo_turn(store: Store, workspace: Workspace, session: str, turn: str 
     return UndoTaskResult(list(files.values()))
 
 
-async def _undo(store: Store, workspace: Workspace, intent: Intent) -> UndoneFile:
+async def _undo(store: Store, workspace: Undoable, intent: Intent) -> UndoneFile:
     path = intent.target
-    if not intent.existed:
-        return UndoneFile(path, "rejected", "The turn created this file; delete it yourself if you do not want it.")
     now = await workspace.read(path)
     if isinstance(now, Refusal):
         return UndoneFile(path, "failed", str(now))
+    if not intent.existed:
+        return await _uncreate(store, workspace, intent, now)
     if not now.exists:
         return UndoneFile(path, "conflict", "The file is gone.")
     wanted = merge(intent.after, minimal_edits(intent.after, intent.before), now.text)
@@ -46,5 +56,17 @@ async def _undo(store: Store, workspace: Workspace, intent: Intent) -> UndoneFil
     applied = await workspace.apply(Change(path, now.version, now.text, minimal_edits(now.text, wanted)))
     if isinstance(applied, Refusal):
         return UndoneFile(path, "conflict" if applied.code == "conflict" else "failed", str(applied))
+    await store.settle(intent.id, "undone")
+    return UndoneFile(path, "applied")
+
+
+async def _uncreate(store: Store, workspace: Undoable, intent: Intent, now: Snapshot) -> UndoneFile:
+    """Remove a file that the turn created, unless somebody has changed it since."""
+    path = intent.target
+    if now.exists and now.text != intent.after:
+        return UndoneFile(path, "conflict", "The turn created this file, and it was changed since: it stays.")
+    refusal = await workspace.remove(path, now.version) if now.exists else None
+    if refusal is not None:
+        return UndoneFile(path, "conflict" if refusal.code == "conflict" else "rejected", str(refusal))
     await store.settle(intent.id, "undone")
     return UndoneFile(path, "applied")

@@ -253,6 +253,22 @@ async def test_undo_takes_back_the_edit_and_keeps_what_was_typed_since_once(stag
     assert daemon.text("undo.py") == "a\nb\nc\ntyped since\n"
 
 
+async def test_undo_removes_what_the_turn_created_unless_it_was_changed_since(staged: Staged) -> None:
+    daemon, model = staged
+    paths = ["new/plain.py", "new/changed.py", "new/gone.py"]
+    calls = [("write_file", {"path": path, "content": "made = 1\n"}) for path in paths]
+    model.play(Reply(work(), calls=calls), Reply("Done."))
+    turn = await daemon.run("create", mode="accept-edits")
+    await turn.finished()
+    (daemon.workspace / "new/changed.py").write_text("made = 2\n")
+    (daemon.workspace / "new/gone.py").unlink()
+    undone = await daemon.command("agentic.undoTask", {"sessionId": turn.session})
+    outcomes = {file["path"]: file["outcome"] for file in undone["files"]}
+    assert outcomes == {"new/plain.py": "applied", "new/changed.py": "conflict", "new/gone.py": "applied"}
+    assert [path.name for path in (daemon.workspace / "new").iterdir()] == ["changed.py"]
+    assert (daemon.workspace / "new/changed.py").read_text() == "made = 2\n"
+
+
 async def test_undo_while_the_turn_runs_is_refused(staged: Staged) -> None:
     daemon, model = staged
     model.play(HANG)

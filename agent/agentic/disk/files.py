@@ -86,6 +86,16 @@ def write_bytes(place: Path, data: bytes, expected: str) -> bool:
     return True
 
 
+def remove_file(place: Path, expected: str) -> bool:
+    """Remove the file; False, and nothing done, when its version is not `expected` any more. :raises OSError:"""
+    now = read_text(place, place.name)
+    if isinstance(now, Refusal) or now.version != expected:
+        return False
+    place.unlink()
+    _sync_folder(place.parent)
+    return True
+
+
 def _read_bytes(place: Path, name: str) -> bytes | Refusal:
     """What a regular file holds; nothing else is ever opened, and what becomes something else cannot block."""
     mode = place.lstat().st_mode

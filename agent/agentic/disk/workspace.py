@@ -14,7 +14,7 @@ from weakref import WeakSet
 from agentic.change import ABSENT, Applied, Change, Snapshot
 from agentic.disk import tree
 from agentic.disk.checkout import DiskCheckout, check_out
-from agentic.disk.files import TextFile, read_text, to_bytes, version_of, write_bytes
+from agentic.disk.files import TextFile, read_text, remove_file, to_bytes, version_of, write_bytes
 from agentic.disk.glob import matcher
 from agentic.disk.journal import Journal, edit_intent, journalled, to_its_end
 from agentic.disk.problems import check_files
@@ -91,6 +91,11 @@ class DiskWorkspace:
                     return result
         return Refusal("conflict", f"{change.path} changes all the time.", "Find out what else writes it.")
 
+    async def remove(self, path: str, version: str) -> Refusal | None:
+        """Remove a file that still has this version. Refuses: conflict, io_error, outside_workspace."""
+        async with self._writing:
+            return await to_its_end(asyncio.to_thread(self._remove, path, version))
+
     async def list(self, path: str) -> list[Entry] | Refusal:
         return await asyncio.to_thread(self._list, path)
 
@@ -120,6 +125,16 @@ class DiskWorkspace:
             async with aclosing(self._commands.run(command.text, cwd, command.seconds)) as said:
                 async for piece in said:
                     yield piece
+
+    def _remove(self, path: str, version: str) -> Refusal | None:
+        resolved = self._roots.resolve_for_write(path)
+        if isinstance(resolved, Refusal):
+            return resolved
+        try:
+            gone = remove_file(resolved.absolute, version)
+        except OSError as error:
+            return Refusal("io_error", f"{path} cannot be removed: {error.strerror}.", "Look at its folder.")
+        return None if gone else Refusal("conflict", f"{path} was changed meanwhile.", "Look at it first.")
 
     def _folder(self, path: str) -> Path | Refusal:
         """An existing folder to run a command in."""
