@@ -23,6 +23,7 @@ from agentic.events import (
     TurnFinished,
 )
 from agentic.ports.model import Say
+from agentic.ports.team import MOST_DELEGATIONS
 from agentic.task import CouncilRules, Limits, TeamRules
 
 FILES = {"a.py": "x = 1\n", "b.py": "y = 1\n"}
@@ -67,11 +68,11 @@ async def test_one_that_delegates_for_ever_stays_within_the_limits_of_the_turn()
         FILES,
     )
     finished = await company.play(limits=Limits(tool_calls=100))
-    assert (finished.stop_reason, finished.metrics.tool_calls) == ("max_budget", 100)
-    assert finished.summary == "Stopped: the limit of tool calls is reached."
+    assert finished.stop_reason == "no_progress"
+    assert finished.metrics.tool_calls <= 100
     assert max(company.store.positions) < MAX_STATE
     names = [event.name for event in company.of(SubAgentStarted)]
-    assert len(set(names)) == len(names)
+    assert len(set(names)) == len(names) == 2 * MOST_DELEGATIONS
 
 
 async def test_one_that_delegates_the_same_for_ever_is_in_a_loop() -> None:

@@ -37,6 +37,8 @@ from agentic.task import CouncilRules, Limits, Mode, Task, directed
 FILES = {"a.py": "one = 1\n", "b.py": "two = 2\n", "c.py": "x = 1\ny = 2\nz = 3\n"}
 COMMANDS = {"pytest -q": (0, "1 passed"), "make": (0, "made")}
 ROLES = ("architect", "tester")
+PATIENCE = 90
+"""Seconds: where the time is up before the request that hangs, the summary hangs, and gets a minute."""
 MAKE = Say(calls=[("run_command", {"command": "make"})])
 TEST = Say(calls=[("run_command", {"command": "pytest -q"})])
 
@@ -110,7 +112,7 @@ async def each(moments: Iterable[int], play_at: Callable[[int], Awaitable[TurnFi
     ends: list[TurnFinished] = []
     for moment in moments:
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE):
                 ends.append(await play_at(moment))
         except BaseException as error:
             error.add_note(f"disturbed at {moment}")

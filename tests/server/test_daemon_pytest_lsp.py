@@ -131,6 +131,6 @@ async def test_cancelling_the_progress_cancels_the_task(editor: Editor) -> None:
     await editor.run("work on a.py")
     await asyncio.wait_for(editor.model.server.request_seen.wait(), PATIENCE)
     editor.client.window_work_done_progress_cancel(types.WorkDoneProgressCancelParams(TOKEN))
-    assert await editor.finished() == "cancelled"
+    assert await editor.finished() == "Cancelled."
     assert (await editor.progress())[-1].message == "cancelled"
     await asyncio.wait_for(editor.model.server.client_closed.wait(), PATIENCE)

@@ -109,7 +109,7 @@ async def plan(state: TurnState, turn: Turn) -> TurnState:
             state = await run_calls(state, turn)
     elif not turn.pending and not stations:
         turn.history.add_user(load("begin"))
-    turn.note = load(f"domain_{state['domain']}") if state["domain"] != "coding" else ""
+    turn.note = load(f"domain_{state['domain']}") if state["domain"] != "coding" and not stations else ""
     return {**state, "ahead": stations}
 
 
